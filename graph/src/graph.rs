@@ -1,0 +1,96 @@
+//! The graph itself: vertices, their inputs, and what is shown about them.
+
+use crate::op::Op;
+
+/// Index of a vertex in its [`Graph`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VertexId(pub u32);
+
+impl VertexId {
+    /// The id as an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One operation and the vertices whose results it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vertex {
+    /// What is done.
+    pub op: Op,
+    /// The inputs, all with smaller ids than the vertex itself.
+    pub inputs: Vec<VertexId>,
+    /// True when the cache must not answer for this vertex (its result is still saved).
+    pub no_cache: bool,
+    /// What people are shown; no part of it enters a cache key.
+    pub display: Display,
+}
+
+/// How a vertex is named to people, and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Display {
+    /// The name of the progress line: `[build 2/4] RUN make`.
+    pub name: String,
+    /// The stage it belongs to, empty for a source shared by several.
+    pub stage: String,
+    /// Where in the frontend's text it stands.
+    pub location: Option<Location>,
+}
+
+/// A place in the text that a frontend made the graph from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// Byte range in the text.
+    pub range: std::ops::Range<usize>,
+    /// First line, counted from 1.
+    pub line: u32,
+    /// Last line, counted from 1.
+    pub end_line: u32,
+}
+
+/// A directed graph without cycles.
+///
+/// Invariant: every input of a vertex has a smaller id, so the order of ids is an order of execution
+/// and no cycle can be expressed. [`Graph::add`] is the only way in and keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Graph {
+    vertices: Vec<Vertex>,
+}
+
+impl Graph {
+    /// A graph with no vertices.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a vertex and returns its id, or gives the vertex back if one of its inputs is not in the graph yet.
+    pub fn add(&mut self, vertex: Vertex) -> Result<VertexId, Box<Vertex>> {
+        let id = VertexId(u32::try_from(self.vertices.len()).map_err(|_| Box::new(vertex.clone()))?);
+        if vertex.inputs.iter().any(|input| *input >= id) {
+            return Err(Box::new(vertex));
+        }
+        self.vertices.push(vertex);
+        Ok(id)
+    }
+
+    /// The vertex with that id, if it is in this graph.
+    pub fn get(&self, id: VertexId) -> Option<&Vertex> {
+        self.vertices.get(id.index())
+    }
+
+    /// All vertices with their ids, inputs before the vertices that use them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (VertexId, &Vertex)> {
+        #[expect(clippy::cast_possible_truncation, reason = "add() refuses more than u32::MAX vertices")]
+        self.vertices.iter().enumerate().map(|(index, vertex)| (VertexId(index as u32), vertex))
+    }
+
+    /// How many vertices there are.
+    pub fn len(&self) -> usize {
+        self.vertices.len()
+    }
+
+    /// True when there is no vertex.
+    pub fn is_empty(&self) -> bool {
+        self.vertices.is_empty()
+    }
+}

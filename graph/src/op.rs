@@ -1,0 +1,169 @@
+//! The operations of a graph: what a step means, without a word of Dockerfile syntax.
+//!
+//! An [`Op`] is plain data. Two vertices with equal ops and inputs of equal content have equal
+//! results, which is what the cache relies on: whatever can change a result must stand in the op or
+//! come from an input, and whatever stands in [`crate::Display`] must not.
+
+use serde::{Deserialize, Serialize};
+
+/// What a vertex does with its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Op {
+    /// Brings content in from outside the graph. No inputs.
+    Source(Source),
+    /// Runs a process. Input 0 is its root file system; the result is that plus one layer.
+    Exec(Exec),
+    /// Changes files without running a process. Input 0 is the root that is changed; the result is that plus one layer.
+    File(FileOp),
+}
+
+/// Where content comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// No files, no layers.
+    Scratch,
+    /// An image's layers.
+    Image {
+        /// The reference as the user wrote it, variables expanded (`debian:12`). Whoever resolves it normalises it.
+        reference: String,
+        /// `os/arch[/variant]`.
+        platform: String,
+        /// The manifest digest (`sha256:…`) that the reference stood for when the graph was made, if it was
+        /// resolved by then (bases are; images named only by `COPY --from` may not be).
+        digest: Option<String>,
+    },
+    /// A directory tree given to the build.
+    Context {
+        /// Its name; the build's own context is [`Source::MAIN_CONTEXT`].
+        name: String,
+        /// Ignore patterns, in order, later ones win; see [`crate::pattern::IgnoreMatcher`].
+        ignore: Vec<String>,
+    },
+}
+
+impl Source {
+    /// The name of the context that the build was started with.
+    pub const MAIN_CONTEXT: &'static str = "context";
+}
+
+/// A process to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exec {
+    /// The command and its arguments; never empty.
+    pub args: Vec<String>,
+    /// The environment in order, names unique, ARGs in scope included as BuildKit does. Proxies are not in it.
+    pub env: Vec<(String, String)>,
+    /// Predefined proxy variables given to the process but kept out of the cache key.
+    pub proxies: Vec<(String, String)>,
+    /// Absolute working directory inside the root.
+    pub cwd: String,
+    /// `user[:group]`, names or numbers, as USER says; empty means root.
+    pub user: String,
+    /// Mounts beside the standard ones.
+    pub mounts: Vec<ExecMount>,
+    /// Which network the process sees.
+    pub network: Network,
+    /// The host name; `None` means the builder's fixed one.
+    pub hostname: Option<String>,
+}
+
+/// A mount of an [`Exec`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecMount {
+    /// A small read-only file whose content stands in the graph (a heredoc script).
+    File {
+        /// Absolute path inside the root.
+        target: String,
+        /// The content.
+        data: Vec<u8>,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// An empty file system in memory.
+    Tmpfs {
+        /// Absolute path inside the root.
+        target: String,
+        /// Limit in bytes.
+        size: Option<u64>,
+    },
+}
+
+/// The network of an [`Exec`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// The host's.
+    Host,
+    /// Loopback alone.
+    None,
+}
+
+/// File changes, applied in order; together they make one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileOp {
+    /// The changes.
+    pub actions: Vec<FileAction>,
+}
+
+/// One change of a [`FileOp`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileAction {
+    /// Copies files in, with the rules of COPY and ADD.
+    Copy(CopyAction),
+    /// Makes a directory and the missing ones above it; an existing one stays as it is.
+    Mkdir {
+        /// Absolute path inside the root; symlinks in it are followed beneath the root.
+        path: String,
+        /// Permission bits of directories that are made.
+        mode: u32,
+        /// Their owner; `None` means root.
+        owner: Option<Owner>,
+    },
+}
+
+/// COPY or ADD.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyAction {
+    /// Which input of the vertex the paths are in. Never 0. `None` when every source is inline.
+    pub input: Option<usize>,
+    /// What is copied, in order.
+    pub sources: Vec<CopySource>,
+    /// Absolute destination; a trailing `/` says that it is a directory.
+    pub destination: String,
+    /// Owner of what is copied; `None` means root, whatever the source says.
+    pub owner: Option<Owner>,
+    /// Permission bits for what is copied (files and directories), octal; `None` keeps the source's.
+    pub mode: Option<u32>,
+    /// Patterns, relative to the source root, of what is left out.
+    pub excludes: Vec<String>,
+    /// True for ADD: a source that is a tar archive (compressed or not) by its content is unpacked.
+    pub unpack: bool,
+}
+
+/// One source of a [`CopyAction`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopySource {
+    /// A path or pattern (Go's `filepath.Match`), relative to the input's root.
+    Path(String),
+    /// A file written in the Dockerfile.
+    Inline {
+        /// Its file name.
+        name: String,
+        /// Its content.
+        data: Vec<u8>,
+    },
+}
+
+/// An owner as written: names are looked up in the target root's own `/etc/passwd` and `/etc/group`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Name or number; empty means root.
+    pub user: String,
+    /// Name or number; `None` means: the user's own group if the user was a name, else the user's number.
+    pub group: Option<String>,
+}
