@@ -20,6 +20,14 @@ pub struct Dockerfile {
     pub stages: Vec<Stage>,
 }
 
+impl Dockerfile {
+    /// The escape character: what `# escape=` says, or a backslash.
+    pub fn escape(&self) -> char {
+        let directive = self.directives.iter().find(|directive| directive.name.value == "escape");
+        if directive.is_some_and(|directive| directive.value.value == "`") { '`' } else { '\\' }
+    }
+}
+
 /// One parser directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
