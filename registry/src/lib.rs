@@ -1,0 +1,31 @@
+//! Where images come from and go to: distribution client and image archives.
+//!
+//! The nouns ([`Reference`], [`Platform`], [`Document`]) stand apart from the transports: [`Client`] talks
+//! to a registry, [`archive`] reads and writes OCI layouts and docker archives. Everything that enters is
+//! verified against its digest here; nothing is stored here. The only crate that opens sockets. It reads no
+//! environment variable and prints nothing: the command line passes paths and options.
+
+pub mod archive;
+mod auth;
+mod client;
+mod digest;
+mod document;
+mod error;
+mod platform;
+mod push;
+mod reference;
+mod resolve;
+
+pub use client::{Client, ClientOptions, Proxies, RetryPolicy};
+pub use digest::{Verifier, VerifyError, sha256, verify};
+pub use document::{
+    ConfigSummary, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, Document,
+    DocumentError, MAX_DOCUMENT, Manifest, ManifestOrIndex, is_index, is_manifest,
+};
+pub use error::{CertificateError, RegistryDiagnostic, RegistryError, StatusError};
+pub use auth::AuthError;
+pub use oci_spec::image::{Descriptor, Digest, MediaType};
+pub use platform::{Platform, PlatformError};
+pub use push::{BlobSource, PushOutcome};
+pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError};
+pub use resolve::{BlobReader, ResolvedImage};
