@@ -1,0 +1,49 @@
+# The tasks of a checkout. Each installs what it needs first (scripts/packages); nothing else has to be prepared.
+#
+#   make demo    builds a real application with kiln, step by step, with an explanation of each
+#   make test    format, lints, documentation, unit and end-to-end tests: what CI runs
+#   make bench   kiln and the builders that are installed, on the same work in turns
+#   make build   the release binary
+#   make images  the base images of demo, tests and benchmark
+#   make clean   removes what these made
+
+CARGO ?= cargo
+IMAGES := target/base-images
+
+.PHONY: all demo test lint deny bench build images set-up clean
+
+all: build
+
+set-up:
+	@scripts/set-up
+
+build: set-up
+	$(CARGO) build --release --locked --package kiln
+
+images: set-up
+	@scripts/base-images $(IMAGES)
+
+demo: build images
+	@scripts/demo
+
+test: lint deny images
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+lint: set-up
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+
+# Advisories need the network and cargo-deny; licences and sources are checked by the tidy test in any case.
+deny: set-up
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --all-features check; \
+	else \
+		echo "deny: cargo-deny is not installed (cargo install --locked cargo-deny); advisories were not checked"; \
+	fi
+
+bench: images
+	$(CARGO) bench --locked --package kiln --bench peers
+
+clean:
+	$(CARGO) clean

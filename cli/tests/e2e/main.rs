@@ -1,0 +1,15 @@
+//! The end-to-end tests: the kiln binary against real registries, real builders and real runtimes of the machine.
+//!
+//! They need root and the packages of `scripts/packages`; a tool that is missing is an error that says how to install it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by failing"
+)]
+
+mod differential;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each of the binaries that share this uses its part")]
+mod support;

@@ -1,0 +1,3 @@
+#!/bin/bash
+set -eu
+echo "I am $(id -un) in $PWD with ${*:-nothing}"
