@@ -1,8 +1,16 @@
 //! The plan of a build: a graph of operations, lowered from the stages of a Dockerfile.
+//!
+//! Pure: no I/O, no clock, no environment; what a base image is comes through [`plan::ResolveBase`].
+//! [`lower()`] makes a [`plan::Plan`] for the builder to solve; [`pattern`] is Docker's pattern language, which
+//! the builder applies to real directories.
 
 pub mod graph;
 pub mod image;
+pub mod lower;
 pub mod op;
+mod path;
+pub mod pattern;
 pub mod plan;
 
 pub use graph::{Display, Graph, Location, Vertex, VertexId};
+pub use lower::{LowerOptions, Lowered, lower};

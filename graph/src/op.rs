@@ -134,7 +134,8 @@ pub struct CopyAction {
     pub sources: Vec<CopySource>,
     /// Absolute destination; a trailing `/` says that it is a directory.
     pub destination: String,
-    /// Owner of what is copied; `None` means root, whatever the source says.
+    /// Owner of what is copied. `None` keeps the owner that the source has in a stage or an image; what
+    /// comes from a context belongs to root.
     pub owner: Option<Owner>,
     /// Permission bits for what is copied (files and directories), octal; `None` keeps the source's.
     pub mode: Option<u32>,

@@ -50,8 +50,9 @@ pub struct ResolveFailure {
 
 /// Resolves base images.
 ///
-/// Called once a lowering with every base that the target needs, so that an implementation may ask for
-/// all of them at the same time. Answers in the order asked, one each.
+/// Called with every base that the target needs, images named by `COPY --from` among them, so that an
+/// implementation may ask for all of them at the same time; called again only when the ONBUILD triggers
+/// of a base bring further ones. Answers in the order asked, one each.
 pub trait ResolveBase {
     /// Resolves each request.
     fn resolve(&self, requests: &[BaseRequest]) -> Vec<Result<ResolvedBase, ResolveFailure>>;

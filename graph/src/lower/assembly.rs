@@ -1,0 +1,70 @@
+//! The graph while it grows: vertices in order, and each source once.
+
+use kiln_parser::span::Span;
+
+use crate::graph::{Display, Graph, Location, Vertex, VertexId};
+use crate::op::{Op, Source};
+
+/// Vertices that become a [`Graph`].
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    vertices: Vec<Vertex>,
+}
+
+impl Assembly {
+    /// Adds a vertex.
+    pub fn add(&mut self, vertex: Vertex) -> VertexId {
+        self.vertices.push(vertex);
+        // Too many vertices for an id are refused by finish().
+        VertexId(u32::try_from(self.vertices.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// The vertex of a source, made if there is none yet. One that several stages use belongs to none.
+    pub fn source(&mut self, source: Source, display: Display) -> VertexId {
+        let known = self.vertices.iter().position(|vertex| match &vertex.op {
+            Op::Source(known) => same_source(known, &source),
+            Op::Exec(_) | Op::File(_) => false,
+        });
+        let Some(index) = known else {
+            return self.add(Vertex { op: Op::Source(source), inputs: Vec::new(), no_cache: false, display });
+        };
+        if self.vertices[index].display.stage != display.stage {
+            self.vertices[index].display.stage.clear();
+        }
+        VertexId(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// The graph; an error when there are more vertices than ids.
+    pub fn finish(self) -> Result<Graph, ()> {
+        let mut graph = Graph::new();
+        for vertex in self.vertices {
+            graph.add(vertex).map_err(|_| ())?;
+        }
+        Ok(graph)
+    }
+}
+
+/// Two names of one image are one source once both are resolved.
+fn same_source(a: &Source, b: &Source) -> bool {
+    match (a, b) {
+        (
+            Source::Image { digest: Some(a), platform: p, .. },
+            Source::Image { digest: Some(b), platform: q, .. },
+        ) => a == b && p == q,
+        (a, b) => a == b,
+    }
+}
+
+/// The place of `span` in `source`, with its lines.
+pub(super) fn location(source: &str, span: Span) -> Location {
+    let line_of = |offset: usize| {
+        let before = source.as_bytes().get(..offset).unwrap_or(source.as_bytes());
+        u32::try_from(before.split(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX)
+    };
+    let last = span.end.saturating_sub(1).max(span.start);
+    Location {
+        range: span.start..span.end.max(span.start),
+        line: line_of(span.start),
+        end_line: line_of(last),
+    }
+}

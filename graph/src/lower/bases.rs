@@ -1,0 +1,204 @@
+//! Base images: which are asked for, and what a stage inherits from one.
+
+use std::collections::BTreeMap;
+
+use kiln_parser::Diagnostic;
+use kiln_parser::instruction::Command;
+use kiln_parser::span::Span;
+use kiln_parser::suggest;
+
+use super::onbuild;
+use super::platform::Platform;
+use super::stages::{Origin, Stages};
+use crate::image::{ContainerConfig, History, ImageConfig};
+use crate::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
+
+/// What a process finds its commands in when nobody said where.
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Keys of an image's document that tell how that image was made, not what it is. An image made from it
+/// does not inherit them.
+const OF_ITS_OWN_BUILD: &[&str] =
+    &["id", "parent", "container", "container_config", "docker_version", "throwaway", "Size"];
+
+/// The same, for keys of BuildKit's (an inline cache, provenance).
+const BUILDKIT_PREFIX: &str = "moby.buildkit.";
+
+/// The images that were asked for, with the answers.
+pub(super) type Resolved = BTreeMap<BaseRequest, ResolvedBase>;
+
+/// Resolves every image that `target` needs, and gives each needed stage its triggers. Triggers may need
+/// further stages and images; then there is another round.
+pub(super) fn resolve(
+    stages: &mut Stages<'_>,
+    target: usize,
+    bases: &dyn ResolveBase,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Resolved {
+    let mut resolved = Resolved::new();
+    let mut triggered = vec![false; stages.len()];
+    stages.mark_needed(target);
+    loop {
+        let errors = diagnostics.len();
+        ask(stages, bases, &mut resolved, diagnostics);
+        if diagnostics.iter().skip(errors).any(Diagnostic::is_error) {
+            break;
+        }
+        if !take_triggers(stages, &resolved, &mut triggered, diagnostics) {
+            break;
+        }
+        stages.mark_needed_again();
+    }
+    for index in (0..stages.len()).filter(|index| stages.is_needed(*index)) {
+        diagnostics.extend(stages.findings(index));
+    }
+    resolved
+}
+
+/// Asks for all that is needed and not known, at once.
+fn ask(
+    stages: &Stages<'_>,
+    bases: &dyn ResolveBase,
+    resolved: &mut Resolved,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut requests: Vec<(BaseRequest, Span)> = Vec::new();
+    for index in (0..stages.len()).filter(|index| stages.is_needed(*index)) {
+        for origin in stages.origins(index) {
+            let Origin::Image(request) = origin else { continue };
+            if !resolved.contains_key(&request) && !requests.iter().any(|(known, _)| *known == request) {
+                let span = place_of(stages, index, &request);
+                requests.push((request, span));
+            }
+        }
+    }
+    if requests.is_empty() {
+        return;
+    }
+    let asked: Vec<BaseRequest> = requests.iter().map(|(request, _)| request.clone()).collect();
+    let mut answers = bases.resolve(&asked).into_iter();
+    for (request, span) in requests {
+        match answers.next() {
+            Some(Ok(base)) => drop(resolved.insert(request, base)),
+            Some(Err(failure)) => diagnostics.push(unresolved(stages, &request, failure, span)),
+            None => {
+                let message = format!("nothing is known about the image {}", request.reference);
+                diagnostics.push(Diagnostic::error("base-image", message, span));
+            }
+        }
+    }
+}
+
+/// Where the stage names the image.
+fn place_of(stages: &Stages<'_>, index: usize, request: &BaseRequest) -> Span {
+    let stage = stages.get(index);
+    let is_it = |origin: Option<Origin>| origin == Some(Origin::Image(request.clone()));
+    if is_it(stage.origin.clone().ok()) {
+        return stage.source.from.base.span;
+    }
+    let copies = stage.source.instructions.iter().filter_map(|instruction| match &instruction.command {
+        Command::Copy(copy) => Some((copy, copy.from.as_ref()?)),
+        _ => None,
+    });
+    let mut found = copies.filter(|(copy, _)| is_it(stages.copy_origin(index, copy).ok().flatten()));
+    found.next().map_or(stage.source.from.span, |(_, from)| from.span)
+}
+
+fn unresolved(stages: &Stages<'_>, request: &BaseRequest, failure: ResolveFailure, span: Span) -> Diagnostic {
+    let error = Diagnostic::error("base-image", failure.message, span);
+    if stages.names().any(|name| name.eq_ignore_ascii_case(&request.reference)) {
+        return error.with_help(format!(
+            "a stage named `{}` is defined later: FROM can only name a stage before it",
+            request.reference
+        ));
+    }
+    match (suggest::nearest(&request.reference, stages.names()), failure.help) {
+        (Some(stage), help) => {
+            let error = error.with_help(format!("did you mean the stage `{stage}`?"));
+            help.into_iter().fold(error, Diagnostic::with_note)
+        }
+        (None, Some(help)) => error.with_help(help),
+        (None, None) => error,
+    }
+}
+
+/// Gives needed stages the triggers of their bases; true when there were any.
+fn take_triggers(
+    stages: &mut Stages<'_>,
+    resolved: &Resolved,
+    triggered: &mut [bool],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    let mut any = false;
+    for (index, triggered) in triggered.iter_mut().enumerate() {
+        if !stages.is_needed(index) || std::mem::replace(triggered, true) {
+            continue;
+        }
+        let stage = stages.get(index);
+        let texts = match &stage.origin {
+            Ok(Origin::Stage(base)) => onbuild::of_stage(&stages.get(*base).source.instructions),
+            Ok(Origin::Image(request)) => {
+                let base = resolved.get(request).into_iter();
+                base.flat_map(|base| &base.config.config.on_build).map(String::as_str).collect()
+            }
+            Ok(Origin::Scratch) | Err(_) => Vec::new(),
+        };
+        let triggers = onbuild::parse(texts, stage.source.from.span, diagnostics);
+        any |= !triggers.is_empty();
+        stages.add_triggers(index, triggers);
+    }
+    any
+}
+
+/// The configuration of an image without files.
+pub(super) fn scratch_config(platform: &Platform) -> ImageConfig {
+    let mut config = ImageConfig {
+        config: ContainerConfig {
+            env: vec![format!("PATH={DEFAULT_PATH}")],
+            working_dir: "/".to_owned(),
+            ..ContainerConfig::default()
+        },
+        ..ImageConfig::default()
+    };
+    set_platform(&mut config, platform);
+    config
+}
+
+/// What an image made from `base` starts with.
+pub(super) fn inherited_config(base: &ImageConfig) -> ImageConfig {
+    let mut config = base.clone();
+    config.created = None;
+    config.config.on_build = Vec::new();
+    config
+        .other
+        .retain(|key, _| !OF_ITS_OWN_BUILD.contains(&key.as_str()) && !key.starts_with(BUILDKIT_PREFIX));
+    balance_history(&mut config.history, base.rootfs.diff_ids.len());
+    config.rootfs = crate::image::RootFs::default();
+    if !config.config.env.iter().any(|variable| variable.starts_with("PATH=")) {
+        config.config.env.push(format!("PATH={DEFAULT_PATH}"));
+    }
+    config
+}
+
+/// Makes the history tell of exactly `layers` layers. Some tools write none, or too little.
+fn balance_history(history: &mut Vec<History>, layers: usize) {
+    let told = history.iter().filter(|entry| !entry.empty_layer).count();
+    for _ in told..layers {
+        let comment = Some("layer of the base image, of which its history says nothing".to_owned());
+        history.push(History { comment, ..History::default() });
+    }
+    let untrue =
+        history.iter_mut().rev().filter(|entry| !entry.empty_layer).take(told.saturating_sub(layers));
+    untrue.for_each(|entry| entry.empty_layer = true);
+}
+
+/// Writes the platform into the configuration.
+pub(super) fn set_platform(config: &mut ImageConfig, platform: &Platform) {
+    let same = config.os == platform.os && config.architecture == platform.arch;
+    config.os.clone_from(&platform.os);
+    config.architecture.clone_from(&platform.arch);
+    // A base may know its variant better than the request for its architecture.
+    if !same || !platform.variant.is_empty() {
+        config.variant = Some(platform.variant.clone()).filter(|variant| !variant.is_empty());
+    }
+}

@@ -1,0 +1,142 @@
+//! Lowering: a parsed Dockerfile becomes a [`Plan`].
+//!
+//! Here the instructions get their meaning: which stages the target needs, what each variable is worth where,
+//! what a container of the image starts with, and which operations make its files. The parser has found
+//! the mistakes of form; the lowering finds those of meaning, as diagnostics of the same kind. Base images are
+//! asked for through [`ResolveBase`]; files are never looked at: that is the builder's.
+//!
+//! The way through: `scope` (variables) → `stages` (who needs whom) → `bases` and `onbuild` (what the base
+//! images bring) → `stage`, one instruction at a time (`run`, `copy`, `config`, …) → `assembly` (the graph).
+
+mod assembly;
+mod bases;
+mod config;
+mod copy;
+mod expose;
+mod gotext;
+mod history;
+mod onbuild;
+mod options;
+mod platform;
+mod run;
+mod scope;
+mod signal;
+mod stage;
+mod stages;
+mod step;
+mod workdir;
+
+use kiln_parser::Diagnostic;
+use kiln_parser::instruction::Dockerfile;
+use kiln_parser::span::Span;
+
+pub use options::LowerOptions;
+
+use crate::plan::{Plan, ResolveBase};
+use assembly::Assembly;
+use platform::Platform;
+use scope::Globals;
+use stage::{Build, StageState};
+use stages::Stages;
+
+/// What [`lower`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lowered {
+    /// The plan; `None` when a diagnostic is an error.
+    pub plan: Option<Plan>,
+    /// The mistakes and warnings, in the order in which they were found.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A result whose error is for the author of the Dockerfile.
+type Checked<T> = Result<T, Box<Diagnostic>>;
+
+/// Makes the plan for the options' target.
+///
+/// `source` is the text that `dockerfile` was parsed from: the places in the plan are places in it. Never
+/// panics, whatever the text says.
+pub fn lower(
+    source: &str,
+    dockerfile: &Dockerfile,
+    options: &LowerOptions,
+    bases: &dyn ResolveBase,
+) -> Lowered {
+    let mut diagnostics = Vec::new();
+    let plan = match try_lower(source, dockerfile, options, bases, &mut diagnostics) {
+        Ok(plan) => Some(plan),
+        Err(diagnostic) => {
+            diagnostics.extend(diagnostic.map(|diagnostic| *diagnostic));
+            None
+        }
+    };
+    let plan = plan.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
+    Lowered { plan, diagnostics }
+}
+
+/// The error is `None` when what stopped the lowering stands among the diagnostics already.
+fn try_lower(
+    source: &str,
+    dockerfile: &Dockerfile,
+    options: &LowerOptions,
+    bases: &dyn ResolveBase,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Plan, Option<Box<Diagnostic>>> {
+    let platforms = platforms(options)?;
+    let globals = Globals::new(dockerfile, options, &platforms, diagnostics);
+    let mut stages = Stages::new(dockerfile, &globals, &platforms);
+    let target = stages.find_target(options.target.as_deref())?;
+    let resolved = bases::resolve(&mut stages, target, bases, diagnostics);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(None);
+    }
+    let build = Build { source, options, globals: &globals, stages: &stages, resolved: &resolved };
+    let mut assembly = Assembly::default();
+    let mut done = Vec::new();
+    for index in 0..stages.len() {
+        let state =
+            stages.is_needed(index).then(|| build.lower_stage(index, &done, &mut assembly, diagnostics));
+        done.push(state.flatten());
+    }
+    let unused = scope::unused_build_args(dockerfile, &stages, options);
+    diagnostics.extend(unused);
+    let Some(state) = done.get_mut(target).and_then(Option::take) else { return Err(None) };
+    finish(state, assembly, options, &platforms)
+}
+
+/// Where a build runs and what it builds for.
+struct Platforms {
+    target: Platform,
+    build: Platform,
+}
+
+fn platforms(options: &LowerOptions) -> Checked<Platforms> {
+    let parse = |text: &str, host: Option<&Platform>| {
+        Platform::parse(text, host).map_err(|error| {
+            Box::new(Diagnostic::error("invalid-platform", error.to_string(), Span::default()))
+        })
+    };
+    let build = parse(&options.build_platform, None)?;
+    let target = parse(&options.platform, Some(&build))?;
+    Ok(Platforms { target, build })
+}
+
+fn finish(
+    state: StageState,
+    assembly: Assembly,
+    options: &LowerOptions,
+    platforms: &Platforms,
+) -> Result<Plan, Option<Box<Diagnostic>>> {
+    let StageState { vertex, mut config, .. } = state;
+    if !options.platform_is_default || config.os.is_empty() || config.architecture.is_empty() {
+        bases::set_platform(&mut config, &platforms.target);
+    }
+    let variant = config.variant.as_deref().unwrap_or_default();
+    let platform = Platform::normal(&config.os, &config.architecture, variant).to_string();
+    config.config.labels.extend(options.labels.iter().cloned());
+    config.created = None;
+    config.rootfs = crate::image::RootFs::default();
+    let graph = assembly.finish().map_err(|()| {
+        Box::new(Diagnostic::error("too-many-steps", "the build has too many steps", Span::default()))
+    })?;
+    Ok(Plan { graph, target: vertex, config, platform })
+}

@@ -1,0 +1,45 @@
+//! What a caller of the lowering chooses.
+
+use std::collections::BTreeMap;
+
+use crate::op::Network;
+
+/// The choices that are not in the Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LowerOptions {
+    /// The stage to build, by name or index; the last one when `None`.
+    pub target: Option<String>,
+    /// `--build-arg`, with their values. A name without a value takes the caller's environment's, so it is the
+    /// caller who leaves it out or fills it in.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// The platform to build for: `os/arch[/variant]`.
+    pub platform: String,
+    /// True when nobody asked for [`platform`](Self::platform): then an image keeps the platform of its base.
+    pub platform_is_default: bool,
+    /// The platform that the build runs on.
+    pub build_platform: String,
+    /// The ignore patterns of the context, in order.
+    pub ignore: Vec<String>,
+    /// `--no-cache`: RUN, COPY and ADD are done again.
+    pub no_cache: bool,
+    /// `--network`: for each RUN that does not choose its own.
+    pub network: Network,
+}
+
+impl Default for LowerOptions {
+    fn default() -> Self {
+        Self {
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: Vec::new(),
+            platform: "linux/amd64".to_owned(),
+            platform_is_default: true,
+            build_platform: "linux/amd64".to_owned(),
+            ignore: Vec::new(),
+            no_cache: false,
+            network: Network::Host,
+        }
+    }
+}

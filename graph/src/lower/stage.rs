@@ -1,0 +1,230 @@
+//! One stage: where it starts, its steps in order, and the state that they change.
+
+use kiln_parser::Diagnostic;
+use kiln_parser::instruction::{Command, Instruction};
+use kiln_parser::span::Span;
+
+use super::assembly::{Assembly, location};
+use super::bases::{Resolved, inherited_config, scratch_config};
+use super::onbuild;
+use super::options::LowerOptions;
+use super::platform::Platform;
+use super::scope::{Environment, Globals};
+use super::stages::{Origin, Stages};
+use crate::graph::{Display, Location, VertexId};
+use crate::image::ImageConfig;
+use crate::op::Source;
+use crate::path;
+use crate::plan::BaseRequest;
+
+/// What all stages of one lowering share, read only.
+#[derive(Clone, Copy)]
+pub(super) struct Build<'b> {
+    pub source: &'b str,
+    pub options: &'b LowerOptions,
+    pub globals: &'b Globals,
+    pub stages: &'b Stages<'b>,
+    pub resolved: &'b Resolved,
+}
+
+/// What a stage has become so far; stages that start from it start with a copy.
+#[derive(Debug, Clone)]
+pub(super) struct StageState {
+    /// Whose result the files are.
+    pub vertex: VertexId,
+    /// The image configuration.
+    pub config: ImageConfig,
+    /// What variables expand to and RUN sees: the image's environment and the ARGs in scope.
+    pub environment: Environment,
+    /// The ARGs declared, in order, for the history of RUN.
+    pub args: Vec<(String, Option<String>)>,
+    /// WORKDIR as an absolute, clean path.
+    pub cwd: String,
+    /// Whether CMD was given in this very stage: then ENTRYPOINT leaves it alone.
+    pub cmd_set: bool,
+}
+
+impl StageState {
+    fn new(vertex: VertexId, config: ImageConfig) -> Self {
+        let mut environment = Environment::default();
+        for variable in &config.config.env {
+            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+            environment.set(name, value);
+        }
+        let cwd = path::resolve("/", &config.config.working_dir);
+        Self { vertex, config, environment, args: Vec::new(), cwd, cmd_set: false }
+    }
+}
+
+/// The numbers in `[stage 2/4]`.
+struct Progress {
+    step: usize,
+    total: usize,
+}
+
+/// A stage that is being lowered.
+pub(super) struct StageLowering<'b, 'm> {
+    pub build: Build<'b>,
+    pub index: usize,
+    pub done: &'m [Option<StageState>],
+    pub assembly: &'m mut Assembly,
+    pub state: StageState,
+    diagnostics: &'m mut Vec<Diagnostic>,
+    progress: Progress,
+    /// Set while a trigger of the base runs: the FROM that brought it.
+    trigger_of: Option<Span>,
+}
+
+impl Build<'_> {
+    /// Lowers a stage whose stages before it are done. `None` when its base is not there, which was reported.
+    pub fn lower_stage(
+        self,
+        index: usize,
+        done: &[Option<StageState>],
+        assembly: &mut Assembly,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<StageState> {
+        let stage = self.stages.get(index);
+        let origin = stage.origin.as_ref().ok()?;
+        let total = self.count_steps(index, origin);
+        let mut progress = Progress { step: 0, total };
+        let state = self.start(index, origin, done, &mut progress, assembly, diagnostics)?;
+        let trigger_of = None;
+        let mut lowering =
+            StageLowering { build: self, index, done, assembly, state, diagnostics, progress, trigger_of };
+        for trigger in &stage.triggers {
+            lowering.trigger(trigger, stage.source.from.span);
+        }
+        for instruction in &stage.source.instructions {
+            lowering.instruction(instruction);
+        }
+        Some(lowering.state)
+    }
+
+    /// The steps that the progress counts: those that touch files.
+    fn count_steps(&self, index: usize, origin: &Origin) -> usize {
+        let stage = self.stages.get(index);
+        let counted = stage.triggers.iter().chain(&stage.source.instructions).filter(|instruction| {
+            matches!(
+                instruction.command,
+                Command::Add(_) | Command::Copy(_) | Command::Run(_) | Command::Workdir(_)
+            )
+        });
+        counted.count() + usize::from(matches!(origin, Origin::Image(_)))
+    }
+
+    fn start(
+        &self,
+        index: usize,
+        origin: &Origin,
+        done: &[Option<StageState>],
+        progress: &mut Progress,
+        assembly: &mut Assembly,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<StageState> {
+        let stage = self.stages.get(index);
+        match origin {
+            Origin::Stage(base) => {
+                let mut state = done.get(*base)?.clone()?;
+                state.cmd_set = false;
+                state.config.config.on_build.clear();
+                Some(state)
+            }
+            Origin::Scratch => {
+                let vertex = assembly.source(Source::Scratch, Display::default());
+                Some(StageState::new(vertex, scratch_config(&stage.platform)))
+            }
+            Origin::Image(request) => {
+                let base = self.resolved.get(request)?;
+                diagnostics.extend(platform_mismatch(request, &base.config, stage.source.from.base.span));
+                let name = progress.name(&stage.label, &from_text(request, &base.digest));
+                let location = Some(location(self.source, stage.source.from.span));
+                let display = Display { name, stage: stage.label.clone(), location };
+                let vertex = assembly.source(self.image(request), display);
+                Some(StageState::new(vertex, inherited_config(&base.config)))
+            }
+        }
+    }
+
+    /// The source that stands for an image.
+    pub fn image(&self, request: &BaseRequest) -> Source {
+        Source::Image {
+            reference: request.reference.clone(),
+            platform: request.platform.clone(),
+            digest: self.resolved.get(request).map(|base| base.digest.clone()),
+        }
+    }
+}
+
+/// What a progress line shows of an image.
+pub(super) fn from_text(request: &BaseRequest, digest: &str) -> String {
+    if request.reference.contains('@') {
+        format!("FROM {}", request.reference)
+    } else {
+        format!("FROM {}@{digest}", request.reference)
+    }
+}
+
+fn platform_mismatch(request: &BaseRequest, config: &ImageConfig, span: Span) -> Option<Diagnostic> {
+    let wanted = Platform::parse(&request.platform, None).ok()?;
+    let known = !config.os.is_empty() && !config.architecture.is_empty();
+    if !known || (wanted.os == config.os && wanted.arch == config.architecture) {
+        return None;
+    }
+    let actual = Platform::normal(&config.os, &config.architecture, config.variant.as_deref().unwrap_or(""));
+    let message = format!(
+        "Base image {} was pulled with platform \"{actual}\", expected \"{wanted}\" for current build",
+        request.reference
+    );
+    Some(Diagnostic::warning("InvalidBaseImagePlatform", message, span))
+}
+
+impl Progress {
+    /// `[label 2/4] text`, for the next step. Numbers are as wide as the total, as in BuildKit.
+    fn name(&mut self, label: &str, text: &str) -> String {
+        self.step += 1;
+        let Self { step, total } = *self;
+        let width = total.to_string().len();
+        let space = if label.is_empty() { "" } else { " " };
+        format!("[{label}{space}{step:>width$}/{total}] {text}")
+    }
+}
+
+impl StageLowering<'_, '_> {
+    fn instruction(&mut self, instruction: &Instruction) {
+        if let Err(diagnostic) = self.dispatch(instruction) {
+            self.report(*diagnostic);
+        }
+    }
+
+    /// Runs a trigger. Its own spans are of another text, so whatever is found is shown at the FROM.
+    fn trigger(&mut self, trigger: &Instruction, from: Span) {
+        let before = self.diagnostics.len();
+        self.trigger_of = Some(from);
+        self.instruction(trigger);
+        self.trigger_of = None;
+        let found = self.diagnostics.split_off(before);
+        let relocated = found.into_iter().map(|finding| onbuild::relocate(finding, &trigger.text, from));
+        self.diagnostics.extend(relocated);
+    }
+
+    /// Keeps a finding, once.
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// How the next step is shown.
+    pub fn display(&mut self, instruction: &Instruction, text: &str) -> Display {
+        let label = &self.build.stages.get(self.index).label;
+        let (keyword, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
+        let onbuild = if self.trigger_of.is_some() { "ONBUILD " } else { "" };
+        let name = self.progress.name(label, &format!("{onbuild}{}{rest}", keyword.to_uppercase()));
+        Display { name, stage: label.clone(), location: Some(self.location(instruction)) }
+    }
+
+    fn location(&self, instruction: &Instruction) -> Location {
+        location(self.build.source, self.trigger_of.unwrap_or(instruction.span))
+    }
+}

@@ -1,0 +1,262 @@
+//! Stages: what each one starts from, and which of them the target needs.
+//!
+//! A FROM names an earlier stage, `scratch` or an image; a name that only a later stage has is an image, as in
+//! Docker. Stages that the target does not need are never evaluated, so mistakes of meaning in them do not
+//! stop a build.
+
+use kiln_parser::Diagnostic;
+use kiln_parser::instruction::{self, Command, Copy, Dockerfile, Instruction};
+use kiln_parser::span::Span;
+use kiln_parser::suggest;
+
+use super::platform::Platform;
+use super::scope::{Environment, Globals, expansion_failed};
+use super::{Checked, Platforms};
+use crate::plan::BaseRequest;
+
+/// The base that has no files.
+const SCRATCH: &str = "scratch";
+
+/// What a stage, or a `COPY --from`, takes its files from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A stage before it.
+    Stage(usize),
+    /// Nothing.
+    Scratch,
+    /// An image.
+    Image(BaseRequest),
+}
+
+/// A stage and what is known about it before it is lowered.
+pub(super) struct Stage<'a> {
+    pub source: &'a instruction::Stage,
+    pub origin: Checked<Origin>,
+    pub platform: Platform,
+    /// The name in progress lines: `build`, `stage-1`, or empty in a file of a single stage.
+    pub label: String,
+    /// Instructions of the base's ONBUILD, which run before the stage's own.
+    pub triggers: Vec<Instruction>,
+    warnings: Vec<Diagnostic>,
+    needed: bool,
+}
+
+/// All stages of a file.
+pub(super) struct Stages<'a> {
+    all: Vec<Stage<'a>>,
+    globals: &'a Globals,
+    target_platform: Platform,
+}
+
+impl<'a> Stages<'a> {
+    pub fn new(dockerfile: &'a Dockerfile, globals: &'a Globals, platforms: &Platforms) -> Self {
+        let target_platform = platforms.target.clone();
+        let mut stages = Self { all: Vec::with_capacity(dockerfile.stages.len()), globals, target_platform };
+        let single = dockerfile.stages.len() == 1;
+        for (index, source) in dockerfile.stages.iter().enumerate() {
+            let mut warnings = Vec::new();
+            let platform = stages.platform_of(source, platforms, &mut warnings);
+            let origin =
+                platform.clone().and_then(|platform| stages.origin_of(source, &platform, &mut warnings));
+            let label = match &source.from.name {
+                _ if single => String::new(),
+                Some(name) => name.value.clone(),
+                None => format!("stage-{index}"),
+            };
+            let platform = platform.unwrap_or_else(|_| platforms.target.clone());
+            let triggers = Vec::new();
+            stages.all.push(Stage { source, origin, platform, label, triggers, warnings, needed: false });
+        }
+        stages
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn get(&self, index: usize) -> &Stage<'a> {
+        &self.all[index]
+    }
+
+    pub fn is_needed(&self, index: usize) -> bool {
+        self.all[index].needed
+    }
+
+    pub fn add_triggers(&mut self, index: usize, triggers: Vec<Instruction>) {
+        self.all[index].triggers.extend(triggers);
+    }
+
+    /// The triggers of all stages.
+    pub fn triggers(&self) -> impl Iterator<Item = &Instruction> {
+        self.all.iter().flat_map(|stage| &stage.triggers)
+    }
+
+    /// The names of the global scope, those that every build has among them.
+    pub fn automatic_names(&self) -> impl Iterator<Item = &str> {
+        self.globals.environment.names()
+    }
+
+    /// The names of the stages, for suggestions.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().filter_map(|stage| stage.source.from.name.as_ref()).map(|name| name.value.as_str())
+    }
+
+    /// The stage to build.
+    pub fn find_target(&self, target: Option<&str>) -> Checked<usize> {
+        let error = |code, message: String| Box::new(Diagnostic::error(code, message, Span::default()));
+        let Some(last) = self.all.len().checked_sub(1) else {
+            return Err(error(
+                "no-stages",
+                "the Dockerfile has no FROM, so there is nothing to build".to_owned(),
+            ));
+        };
+        let Some(target) = target else { return Ok(last) };
+        if let Some(index) = self.named(target, self.all.len()) {
+            return Ok(index);
+        }
+        if let Some(index) = target.parse::<usize>().ok().filter(|index| *index <= last) {
+            return Ok(index);
+        }
+        let names: Vec<&str> = self.names().collect();
+        let unknown = error("unknown-target", format!("target stage \"{target}\" could not be found"));
+        let unknown = match suggest::nearest(target, names.iter().copied()) {
+            Some(meant) => unknown.with_suggestion(Some(meant)),
+            None if names.is_empty() => unknown.with_help("no stage of this Dockerfile has a name"),
+            None => unknown.with_help(format!("the stages are: {}", names.join(", "))),
+        };
+        Err(Box::new(unknown))
+    }
+
+    /// Marks the stages that `target` needs, itself included.
+    pub fn mark_needed(&mut self, target: usize) {
+        let mut pending = vec![target];
+        while let Some(index) = pending.pop() {
+            if !std::mem::replace(&mut self.all[index].needed, true) {
+                pending.extend(self.origins(index).filter_map(|origin| match origin {
+                    Origin::Stage(stage) => Some(stage),
+                    Origin::Scratch | Origin::Image(_) => None,
+                }));
+            }
+        }
+    }
+
+    /// Marks what the stages that are marked already need by now: their triggers may have come later.
+    pub fn mark_needed_again(&mut self) {
+        let needed: Vec<usize> = (0..self.len()).filter(|index| self.is_needed(*index)).collect();
+        for index in &needed {
+            self.all[*index].needed = false;
+        }
+        for index in needed {
+            self.mark_needed(index);
+        }
+    }
+
+    /// Everything that the stage takes files from.
+    pub fn origins(&self, index: usize) -> impl Iterator<Item = Origin> {
+        let stage = &self.all[index];
+        let copies = stage.triggers.iter().chain(&stage.source.instructions);
+        let copied = copies.filter_map(move |instruction| match &instruction.command {
+            Command::Copy(copy) => self.copy_origin(index, copy).ok().flatten(),
+            _ => None,
+        });
+        stage.origin.iter().cloned().chain(copied)
+    }
+
+    /// What is wrong with the FROM of a stage.
+    pub fn findings(&self, index: usize) -> impl Iterator<Item = Diagnostic> {
+        let stage = &self.all[index];
+        stage.warnings.iter().cloned().chain(stage.origin.as_ref().err().map(|error| (**error).clone()))
+    }
+
+    /// What a COPY in stage `index` takes its files from; `None` is the context.
+    pub fn copy_origin(&self, index: usize, copy: &Copy) -> Checked<Option<Origin>> {
+        let Some(from) = &copy.from else { return Ok(None) };
+        let expanded = self
+            .globals
+            .lex
+            .expand_word(&from.value, &Environment::default())
+            .map_err(|error| expansion_failed(from, &error))?;
+        let error = |code, message: String| Box::new(Diagnostic::error(code, message, from.span));
+        if from.value.contains('$') {
+            let help = "define a stage with `FROM $NAME AS name`, with ARG NAME before the first FROM, and copy from that";
+            let refused = error("variable-in-from", "variables are not expanded in --from".to_owned());
+            return Err(Box::new(refused.with_help(help)));
+        }
+        let name = expanded.value;
+        let found = self.named(&name, index).or_else(|| self.named(&name, self.len()));
+        let found = found.or_else(|| name.parse::<usize>().ok());
+        match found {
+            Some(stage) if stage < index => Ok(Some(Origin::Stage(stage))),
+            Some(stage) if stage == index => {
+                Err(error("circular-dependency", format!("stage \"{name}\" copies from itself")))
+            }
+            Some(stage) if stage < self.len() => {
+                let message = format!("cannot copy from stage \"{name}\": it is defined later in the file");
+                Err(Box::new(
+                    error("forward-reference", message).with_help("move that stage before this one"),
+                ))
+            }
+            Some(stage) => {
+                let message = format!("invalid stage index {stage}: the file has {} stages", self.len());
+                Err(error("unknown-stage", message))
+            }
+            None if name.is_empty() => Err(error("empty-from", "--from is empty".to_owned())),
+            None => Ok(Some(outside(name, &self.target_platform))),
+        }
+    }
+
+    fn platform_of(
+        &self,
+        source: &instruction::Stage,
+        platforms: &Platforms,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Checked<Platform> {
+        let Some(word) = &source.from.platform else { return Ok(platforms.target.clone()) };
+        let (text, found) = self.globals.expand_from(word)?;
+        warnings.extend(found);
+        let error = |message: String| Box::new(Diagnostic::error("invalid-platform", message, word.span));
+        if text.is_empty() {
+            return Err(error(format!("empty platform value from expression {}", word.value)));
+        }
+        Platform::parse(&text, Some(&platforms.build)).map_err(|cause| error(cause.to_string()))
+    }
+
+    fn origin_of(
+        &self,
+        source: &instruction::Stage,
+        platform: &Platform,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Checked<Origin> {
+        let base = &source.from.base;
+        let (name, found) = self.globals.expand_from(base)?;
+        warnings.extend(found);
+        if name.is_empty() {
+            let message = format!("base name ({}) should not be blank", base.value);
+            let blank = Diagnostic::error("blank-base", message, base.span)
+                .with_help("give the ARG a default before the first FROM, or set it with --build-arg");
+            return Err(Box::new(blank));
+        }
+        let earlier = self.all.len();
+        let index = name.parse::<usize>().ok().filter(|index| *index < earlier);
+        match self.named(&name, earlier).or(index) {
+            Some(stage) => Ok(Origin::Stage(stage)),
+            None => Ok(outside(name, platform)),
+        }
+    }
+
+    /// The last stage of that name before stage `before`.
+    fn named(&self, name: &str, before: usize) -> Option<usize> {
+        let stages = self.all.get(..before)?;
+        stages.iter().rposition(|stage| {
+            stage.source.from.name.as_ref().is_some_and(|known| known.value.eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+/// What a name stands for that no stage has.
+fn outside(name: String, platform: &Platform) -> Origin {
+    if name == SCRATCH {
+        return Origin::Scratch;
+    }
+    Origin::Image(BaseRequest { reference: name, platform: platform.to_string() })
+}
