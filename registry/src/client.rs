@@ -1,29 +1,43 @@
-//! The client.
+//! The client: options, and one method for everything that is asked of a registry.
+//!
+//! What the methods do is in [`crate::resolve`], [`crate::blob`] and [`crate::push`]; how requests are
+//! made is the session's. The builder and the image commands call this.
+
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oci_spec::image::{Descriptor, Digest};
+use tokio::sync::OnceCell;
 
+use crate::blob::BlobReader;
 use crate::document::Document;
 use crate::error::RegistryError;
-use crate::push::{BlobSource, PushOutcome};
+use crate::platform::Platform;
+use crate::push::{self, PushOutcome};
 use crate::reference::Reference;
-use crate::resolve::{BlobReader, ResolvedImage};
+use crate::resolve::{self, ResolvedImage};
+use crate::retry::RetryPolicy;
+use crate::session::{Session, Shared};
+use crate::transport::Transport;
+use crate::upload::{BlobSource, Upload};
 
 /// How a client reaches registries.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// Docker's configuration file (`~/.docker/config.json`): logins and credential helpers. A missing file means no logins.
+    /// Docker's configuration file (`~/.docker/config.json`): logins and credential helpers. A missing file
+    /// means no logins.
     pub docker_config: Option<PathBuf>,
-    /// Registries (`host`, `host:port`, or an address range such as `10.0.0.0/8`) that may be spoken to over plain HTTP, or over TLS with a certificate that
-    /// nobody vouches for. Loopback addresses always may.
+    /// Registries (`host`, `host:port`, or an address range such as `10.0.0.0/8`) that may be spoken to over
+    /// plain HTTP, or over TLS with a certificate that nobody vouches for. Loopback addresses always may.
     pub insecure: Vec<String>,
-    /// Docker's directory of certificates (`/etc/docker/certs.d`): `HOST/*.crt` are CAs, `HOST/*.cert` with `HOST/*.key` client certificates.
+    /// Docker's directory of certificates (`/etc/docker/certs.d`): `HOST/*.crt` are CAs, `HOST/*.cert` with
+    /// `HOST/*.key` client certificates.
     pub certs_dir: Option<PathBuf>,
     /// The User-Agent header.
     pub user_agent: String,
-    /// Proxies, as the environment names them.
+    /// Proxies, as the environment names them. Loopback addresses are always reached directly.
     pub proxies: Proxies,
     /// When and how often a request is tried again.
     pub retry: RetryPolicy,
@@ -44,23 +58,6 @@ pub struct Proxies {
     pub none_for: Option<String>,
 }
 
-/// When and how often a request is tried again.
-#[derive(Debug, Clone)]
-pub struct RetryPolicy {
-    /// Tries, the first one included.
-    pub tries: u32,
-    /// Wait before the second try; doubled each time.
-    pub base: Duration,
-    /// Longest wait, also when the registry asks for a longer one.
-    pub cap: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self { tries: 5, base: Duration::from_millis(300), cap: Duration::from_secs(30) }
-    }
-}
-
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
@@ -71,56 +68,74 @@ impl Default for ClientOptions {
             proxies: Proxies::default(),
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(30),
-            read_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_mins(1),
         }
     }
 }
 
-/// A client for any number of registries. Cheap to make and to clone.
+/// A client for any number of registries. Cheap to make and to clone; clones share connections and logins.
 #[derive(Debug, Clone)]
 pub struct Client {
-    #[allow(dead_code)]
-    options: Arc<ClientOptions>,
+    shared: Arc<Shared>,
+    sessions: Arc<Mutex<HashMap<String, Arc<Session>>>>,
 }
 
 impl Client {
     /// Makes a client. No file is read and no connection made before the first request.
     pub fn new(options: ClientOptions) -> Result<Self, RegistryError> {
-        Ok(Self { options: Arc::new(options) })
+        let options = Arc::new(options);
+        let transport = Transport::new(Arc::clone(&options));
+        let shared = Shared { options, transport, config: OnceCell::new() };
+        Ok(Self { shared: Arc::new(shared), sessions: Arc::default() })
     }
 
-    /// Finds the image that `reference` names for `platform` and fetches its manifest and configuration.
-    pub async fn resolve(&self, reference: &Reference, platform: &str) -> Result<ResolvedImage, RegistryError> {
-        Err(RegistryError::Url { url: format!("{reference} {platform}") })
+    /// Finds the image that `reference` names for `platform` (`os/architecture[/variant]`) and fetches its
+    /// manifest and configuration. The layers are left where they are.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        platform: &str,
+    ) -> Result<ResolvedImage, RegistryError> {
+        let platform = Platform::parse(platform)?;
+        resolve::image(&self.session(reference), self.retry(), reference, &platform).await
     }
 
     /// Fetches the manifest or index that `reference` names, as it is.
     pub async fn manifest(&self, reference: &Reference) -> Result<Document, RegistryError> {
-        Err(RegistryError::Url { url: reference.to_string() })
+        resolve::manifest(&self.session(reference), self.retry(), reference, reference.target()).await
     }
 
-    /// The digest that `reference`'s tag stands for now, without fetching the document where the registry allows that.
+    /// The digest that `reference` stands for now: its own, or its tag's, without fetching the document where
+    /// the registry allows that.
     pub async fn manifest_digest(&self, reference: &Reference) -> Result<Digest, RegistryError> {
-        Err(RegistryError::Url { url: reference.to_string() })
+        match reference.digest() {
+            Some(digest) => Ok(digest.clone()),
+            None => resolve::digest(&self.session(reference), self.retry(), reference).await,
+        }
     }
 
     /// Reads a blob, verified. Nothing is requested before the first chunk is asked for.
     pub fn blob(&self, reference: &Reference, descriptor: &Descriptor) -> BlobReader {
-        BlobReader { _name: format!("{reference} {}", descriptor.digest()) }
+        BlobReader::new(self.session(reference), self.retry().clone(), reference, descriptor)
     }
 
     /// Reads a small blob (a configuration) at once, verified.
-    pub async fn blob_document(&self, reference: &Reference, descriptor: &Descriptor) -> Result<Document, RegistryError> {
-        Err(RegistryError::Url { url: format!("{reference} {}", descriptor.digest()) })
+    pub async fn blob_document(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+    ) -> Result<Document, RegistryError> {
+        resolve::small_blob(self.blob(reference, descriptor), reference, descriptor).await
     }
 
     /// Whether the repository has the blob.
     pub async fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<bool, RegistryError> {
-        Err(RegistryError::Url { url: format!("{reference} {digest}") })
+        push::has_blob(&self.session(reference), self.retry(), reference, digest).await
     }
 
-    /// Brings a blob into the repository unless it is there. `mount_from` names another repository of the same registry that probably has it.
-    /// `on_progress` is told the bytes sent so far; the number falls when an upload starts again.
+    /// Brings a blob into the repository unless it is there. `mount_from` names another repository of the same
+    /// registry that probably has it. `on_progress` is told the bytes sent so far; the number falls when an
+    /// upload starts again.
     pub async fn push_blob(
         &self,
         reference: &Reference,
@@ -129,12 +144,33 @@ impl Client {
         mount_from: Option<&str>,
         on_progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<PushOutcome, RegistryError> {
-        on_progress(0);
-        Err(RegistryError::Url { url: format!("{reference} {} {source:?} {mount_from:?}", descriptor.digest()) })
+        let upload = Upload::new(descriptor, source, on_progress);
+        let session = self.session(reference);
+        push::blob(&session, self.retry(), reference, descriptor.digest(), &upload, mount_from).await
     }
 
-    /// Stores a manifest or an index under the reference's tag, or under its digest if there is no tag.
-    pub async fn put_manifest(&self, reference: &Reference, document: &Document) -> Result<Digest, RegistryError> {
-        Err(RegistryError::Url { url: format!("{reference} {}", document.digest) })
+    /// Stores a manifest or an index under the reference's tag, or under its digest if there is no tag. All it
+    /// names must be in the repository before.
+    pub async fn put_manifest(
+        &self,
+        reference: &Reference,
+        document: &Document,
+    ) -> Result<Digest, RegistryError> {
+        push::manifest(&self.session(reference), self.retry(), reference, document).await
+    }
+
+    fn retry(&self) -> &RetryPolicy {
+        &self.shared.options.retry
+    }
+
+    fn session(&self, reference: &Reference) -> Arc<Session> {
+        let registry = reference.registry();
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = sessions.get(registry) {
+            return Arc::clone(session);
+        }
+        let session = Arc::new(Session::new(Arc::clone(&self.shared), registry));
+        sessions.insert(registry.to_owned(), Arc::clone(&session));
+        session
     }
 }

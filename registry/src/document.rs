@@ -97,6 +97,16 @@ pub enum DocumentError {
         /// The field.
         field: &'static str,
     },
+    /// The manifest and the configuration do not speak of the same layers.
+    #[error("{subject} lists {layers} layers, its configuration {diff_ids}")]
+    LayerCount {
+        /// The manifest.
+        subject: String,
+        /// Layers of the manifest.
+        layers: usize,
+        /// Layers of the configuration.
+        diff_ids: usize,
+    },
     /// The bytes are not those of the digest.
     #[error("{subject} does not verify")]
     Verify {
@@ -121,7 +131,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestOrIndex {
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     /// A list of manifests, usually one a platform.
     Index(Vec<Descriptor>),
 }
@@ -166,7 +176,7 @@ impl Document {
     /// Reads the document as an image manifest.
     pub fn manifest(&self) -> Result<Manifest, DocumentError> {
         match self.read()? {
-            ManifestOrIndex::Manifest(manifest) => Ok(manifest),
+            ManifestOrIndex::Manifest(manifest) => Ok(*manifest),
             ManifestOrIndex::Index(_) => Err(DocumentError::Unsupported {
                 subject: self.digest.to_string(),
                 media_type: self.media_type.to_string(),
@@ -179,7 +189,8 @@ impl Document {
         let subject = || format!("configuration {}", self.digest);
         let raw: RawConfig = serde_json::from_slice(&self.bytes)
             .map_err(|source| DocumentError::Json { subject: subject(), source })?;
-        let rootfs = raw.rootfs.ok_or_else(|| DocumentError::Missing { subject: subject(), field: "rootfs" })?;
+        let rootfs =
+            raw.rootfs.ok_or_else(|| DocumentError::Missing { subject: subject(), field: "rootfs" })?;
         let os = raw.os.filter(|os| !os.is_empty()).unwrap_or_else(|| "linux".into());
         let architecture = raw
             .architecture
@@ -249,7 +260,8 @@ struct RawManifest {
 
 impl RawManifest {
     fn read(subject: &str, bytes: &[u8]) -> Result<Self, DocumentError> {
-        serde_json::from_slice(bytes).map_err(|source| DocumentError::Json { subject: subject.into(), source })
+        serde_json::from_slice(bytes)
+            .map_err(|source| DocumentError::Json { subject: subject.into(), source })
     }
 
     /// What the document is, from its own word, the outer word, and its fields, in that order.
@@ -282,10 +294,10 @@ impl RawManifest {
         }
         let missing = |field| DocumentError::Missing { subject: subject.into(), field };
         match kind(media_type) {
-            Some(Kind::Manifest) => Ok(ManifestOrIndex::Manifest(Manifest {
+            Some(Kind::Manifest) => Ok(ManifestOrIndex::Manifest(Box::new(Manifest {
                 config: self.config.ok_or_else(|| missing("config"))?,
                 layers: self.layers.ok_or_else(|| missing("layers"))?,
-            })),
+            }))),
             Some(Kind::Index) => {
                 Ok(ManifestOrIndex::Index(self.manifests.ok_or_else(|| missing("manifests"))?))
             }

@@ -53,6 +53,16 @@ pub enum RegistryError {
         #[source]
         source: reqwest::Error,
     },
+    /// Nothing came or went for too long.
+    #[error("{method} {url}: nothing was heard for {} s", limit.as_secs())]
+    Stalled {
+        /// The request's method.
+        method: Method,
+        /// The request's URL, without secrets.
+        url: String,
+        /// The longest wait that is allowed.
+        limit: Duration,
+    },
     /// The registry answered with an error.
     #[error(transparent)]
     Status(Box<StatusError>),
@@ -222,7 +232,7 @@ impl RegistryError {
     /// Whether the same request may succeed a moment later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Transport { .. } | Self::Truncated { .. } => true,
+            Self::Transport { .. } | Self::Stalled { .. } | Self::Truncated { .. } => true,
             Self::Connect { source, .. } => is_reset(source),
             Self::Status(error) => error.is_temporary(),
             Self::Auth { source, .. } => source.is_temporary(),
@@ -278,11 +288,15 @@ fn status_hint(error: &StatusError) -> Option<String> {
     match error.status {
         StatusCode::UNAUTHORIZED => Some("log in to the registry first (docker login)".into()),
         StatusCode::FORBIDDEN => Some("the account that is logged in may not do this".into()),
-        StatusCode::NOT_FOUND => {
-            Some("check the name and the tag; a private repository also looks like this without a login".into())
+        StatusCode::NOT_FOUND => Some(
+            "check the name and the tag; a private repository also looks like this without a login".into(),
+        ),
+        StatusCode::TOO_MANY_REQUESTS => {
+            Some("the registry limits requests: wait, or log in for a higher limit".into())
         }
-        StatusCode::TOO_MANY_REQUESTS => Some("the registry limits requests: wait, or log in for a higher limit".into()),
-        StatusCode::PAYLOAD_TOO_LARGE => Some("the registry or a proxy before it limits the size of an upload".into()),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Some("the registry or a proxy before it limits the size of an upload".into())
+        }
         _ => None,
     }
 }
@@ -304,11 +318,10 @@ fn connect_hint(host: &str, error: &reqwest::Error) -> String {
 
 /// Whether a connection was made and then lost (as opposed to refused).
 fn is_reset(error: &reqwest::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
-    error.is_timeout()
-        || chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {
-            matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof)
-        })
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    chain(error)
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }
 
 /// An error's causes, with those that an `io::Error` wraps.
@@ -339,16 +352,17 @@ const MAX_SNIPPET: usize = 200;
 
 fn diagnostics(body: &[u8]) -> Vec<RegistryDiagnostic> {
     #[derive(Deserialize)]
-    struct Errors {
-        errors: Option<Vec<RegistryDiagnostic>>,
+    struct Answer {
+        #[serde(rename = "errors")]
+        list: Option<Vec<RegistryDiagnostic>>,
         details: Option<String>,
         message: Option<String>,
         error: Option<String>,
     }
-    if let Ok(parsed) = serde_json::from_slice::<Errors>(body) {
+    if let Ok(parsed) = serde_json::from_slice::<Answer>(body) {
         let single = [parsed.details, parsed.message, parsed.error].into_iter().flatten().next();
         let single = single.map(|message| RegistryDiagnostic { code: String::new(), message });
-        return parsed.errors.unwrap_or_default().into_iter().chain(single).map(printable).collect();
+        return parsed.list.unwrap_or_default().into_iter().chain(single).map(printable).collect();
     }
     let text: String = String::from_utf8_lossy(body).trim().chars().take(MAX_SNIPPET).collect();
     if text.is_empty() || text.starts_with('<') {
@@ -386,16 +400,23 @@ mod tests {
 
     #[test]
     fn tells_what_the_registry_says() {
-        let error = status(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{}}]}"#);
+        let error = status(
+            404,
+            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{}}]}"#,
+        );
         assert!(error.to_string().ends_with("404 Not Found: manifest unknown (MANIFEST_UNKNOWN)"), "{error}");
         assert!(status(502, "<html>").diagnostics.is_empty());
         assert!(status(502, "bad\u{1b}[2J gateway").to_string().ends_with(": bad [2J gateway"));
-        assert!(status(401, r#"{"details":"incorrect password"}"#).to_string().ends_with("incorrect password"));
+        assert!(
+            status(401, r#"{"details":"incorrect password"}"#).to_string().ends_with("incorrect password")
+        );
     }
 
     #[test]
     fn knows_what_may_pass() {
-        for (code, temporary) in [(400, false), (401, false), (404, false), (429, true), (500, true), (501, false), (503, true)] {
+        for (code, temporary) in
+            [(400, false), (401, false), (404, false), (429, true), (500, true), (501, false), (503, true)]
+        {
             assert_eq!(status(code, "").is_temporary(), temporary, "{code}");
         }
         let error = RegistryError::Status(Box::new(status(404, "")));

@@ -7,25 +7,34 @@
 
 pub mod archive;
 mod auth;
+mod blob;
 mod client;
 mod digest;
 mod document;
+mod endpoint;
 mod error;
 mod platform;
 mod push;
 mod reference;
 mod resolve;
+mod retry;
+mod session;
+mod transport;
+mod upload;
 
-pub use client::{Client, ClientOptions, Proxies, RetryPolicy};
+pub use auth::AuthError;
+pub use blob::BlobReader;
+pub use client::{Client, ClientOptions, Proxies};
 pub use digest::{Verifier, VerifyError, sha256, verify};
 pub use document::{
-    ConfigSummary, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, Document,
-    DocumentError, MAX_DOCUMENT, Manifest, ManifestOrIndex, is_index, is_manifest,
+    ConfigSummary, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST,
+    Document, DocumentError, MAX_DOCUMENT, Manifest, ManifestOrIndex, is_index, is_manifest,
 };
 pub use error::{CertificateError, RegistryDiagnostic, RegistryError, StatusError};
-pub use auth::AuthError;
 pub use oci_spec::image::{Descriptor, Digest, MediaType};
 pub use platform::{Platform, PlatformError};
-pub use push::{BlobSource, PushOutcome};
+pub use push::PushOutcome;
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError};
-pub use resolve::{BlobReader, ResolvedImage};
+pub use resolve::ResolvedImage;
+pub use retry::RetryPolicy;
+pub use upload::BlobSource;

@@ -70,11 +70,14 @@ impl Platform {
             variant,
         };
         let arm = |highest: u32| (5..=highest).rev().map(move |v| with("arm", Some(format!("v{v}"))));
-        let level = self.variant.as_deref().and_then(|v| v.strip_prefix('v')).and_then(|v| v.parse::<u32>().ok());
+        let level =
+            self.variant.as_deref().and_then(|v| v.strip_prefix('v')).and_then(|v| v.parse::<u32>().ok());
         let mut list = vec![self.clone()];
         match (self.architecture.as_str(), level) {
             ("amd64", level) => {
-                list.extend((2..level.unwrap_or(1).min(9)).rev().map(|v| with("amd64", Some(format!("v{v}")))));
+                list.extend(
+                    (2..level.unwrap_or(1).min(9)).rev().map(|v| with("amd64", Some(format!("v{v}")))),
+                );
                 list.extend([with("amd64", None), with("386", None)]);
             }
             ("arm64", _) => {
@@ -164,7 +167,8 @@ mod tests {
             fit.sort_unstable();
             fit.into_iter().map(|(_, image)| image.to_owned()).collect::<Vec<_>>()
         };
-        let arms = ["linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/arm/v8", "linux/arm64", "linux/amd64"];
+        let arms =
+            ["linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/arm/v8", "linux/arm64", "linux/amd64"];
         assert_eq!(ranked("linux/arm/v7", &arms), ["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]);
         assert_eq!(ranked("linux/arm/v6", &arms), ["linux/arm/v6", "linux/arm/v5"]);
         assert_eq!(ranked("linux/arm64", &arms)[..2], ["linux/arm64", "linux/arm/v8"]);

@@ -62,7 +62,9 @@ pub enum ReferenceError {
         repository: String,
     },
     /// The repository is longer than a registry accepts.
-    #[error("invalid image reference `{reference}`: the repository name has more than {MAX_REPOSITORY} characters")]
+    #[error(
+        "invalid image reference `{reference}`: the repository name has more than {MAX_REPOSITORY} characters"
+    )]
     TooLong {
         /// The reference as given.
         reference: String,
@@ -98,7 +100,9 @@ impl Reference {
             return Err(ReferenceError::Empty);
         }
         let (name, digest) = match text.split_once('@') {
-            Some((name, digest)) => (name, Some(verifiable_digest(digest).ok_or_else(|| bad_digest(text, digest))?)),
+            Some((name, digest)) => {
+                (name, Some(verifiable_digest(digest).ok_or_else(|| bad_digest(text, digest))?))
+            }
             None => (text, None),
         };
         let (name, tag) = split_tag(name);
@@ -278,7 +282,8 @@ fn is_registry(registry: &str) -> bool {
             None => (Some(registry), None),
         },
     };
-    host.is_none_or(|host| host.split('.').all(is_host_label)) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    host.is_none_or(|host| host.split('.').all(is_host_label))
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 fn is_host_label(label: &str) -> bool {
@@ -292,7 +297,8 @@ fn is_host_label(label: &str) -> bool {
 fn is_path_component(component: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = component.as_bytes();
-    let ends_in_words = bytes.first().copied().is_some_and(is_word) && bytes.last().copied().is_some_and(is_word);
+    let ends_in_words =
+        bytes.first().copied().is_some_and(is_word) && bytes.last().copied().is_some_and(is_word);
     let mut separators = component.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     ends_in_words
         && separators.all(|gap| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|b| b == b'-'))
@@ -356,9 +362,39 @@ mod tests {
         let long_tag = format!("a:{}", "t".repeat(129));
         let long_name = "a/".repeat(130) + "a";
         for text in [
-            "", ":tag", "a:", "a@", "a//b", "/a", "a/", "a:b:c", "a b", "a/../b", ".a", "a.", "a..b", "a___b", "-a", "a:-b", "a:b/",
-            "Debian", "user/App", "ho_st.x/a", "host:port/a", "host:99999/a", "-h.x/a", "[::1/a", "[zz]:1/a", "a@sha256:12",
-            "a@sha256:../../etc/passwd", "a@md5:d41d8cd98f00b204e9800998ecf8427e", "é", "https://x.y/a", HEX, &long_tag, &long_name,
+            "",
+            ":tag",
+            "a:",
+            "a@",
+            "a//b",
+            "/a",
+            "a/",
+            "a:b:c",
+            "a b",
+            "a/../b",
+            ".a",
+            "a.",
+            "a..b",
+            "a___b",
+            "-a",
+            "a:-b",
+            "a:b/",
+            "Debian",
+            "user/App",
+            "ho_st.x/a",
+            "host:port/a",
+            "host:99999/a",
+            "-h.x/a",
+            "[::1/a",
+            "[zz]:1/a",
+            "a@sha256:12",
+            "a@sha256:../../etc/passwd",
+            "a@md5:d41d8cd98f00b204e9800998ecf8427e",
+            "é",
+            "https://x.y/a",
+            HEX,
+            &long_tag,
+            &long_name,
         ] {
             assert!(Reference::parse(text).is_err(), "{text}");
         }

@@ -142,7 +142,12 @@ impl<W: Write> DockerWriter<W> {
     }
 
     /// Adds an uncompressed layer; one that was added before is skipped.
-    pub fn add_layer(&mut self, diff_id: &Digest, size: u64, content: &mut dyn Read) -> Result<(), ArchiveError> {
+    pub fn add_layer(
+        &mut self,
+        diff_id: &Digest,
+        size: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), ArchiveError> {
         let _ = (diff_id, size, content);
         Ok(())
     }

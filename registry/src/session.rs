@@ -1,0 +1,411 @@
+//! One registry as the client sees it: requests with login, redirects, time limits and errors.
+//!
+//! Invariants: an Authorization header and an answer to a challenge go only to the registry's own origin,
+//! and never after a redirect has left it (CVE-2020-15157); no redirect leads from TLS to clear text.
+//! Retries are the callers' business: only they know what has to start anew.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use reqwest::{Method, Response, StatusCode, Url};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::auth::config::DockerConfig;
+use crate::auth::{AuthError, Authority, Credential, Next, Scope, TokenRequest, parse_challenges};
+use crate::client::ClientOptions;
+use crate::endpoint::{HTTP, HTTPS, base_url, is_insecure, is_same_origin, schemes};
+use crate::error::{RegistryError, StatusError, redact};
+use crate::transport::Transport;
+use crate::upload::Upload;
+
+/// Redirects followed for one request.
+const MAX_REDIRECTS: u32 = 10;
+/// Bytes of an error's or a token server's answer that are read.
+const MAX_ANSWER: usize = 256 << 10;
+/// After an upload a registry may copy the blob within its storage before it answers: this many times the
+/// usual limit.
+const UPLOAD_PATIENCE: u32 = 5;
+
+/// What all sessions of a client share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Arc<ClientOptions>,
+    pub(crate) transport: Transport,
+    pub(crate) config: OnceCell<Arc<DockerConfig>>,
+}
+
+/// One registry.
+#[derive(Debug)]
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    registry: String,
+    base: OnceCell<Url>,
+    authority: Mutex<Authority>,
+}
+
+/// What a request carries.
+pub(crate) enum Payload {
+    Empty,
+    Bytes(Bytes),
+    Blob(Box<Upload>),
+}
+
+/// A request.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) scope: Scope,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, url: Url, scope: Scope) -> Self {
+        Self { method, url, scope, headers: HeaderMap::new(), payload: Payload::Empty }
+    }
+
+    pub(crate) fn header(mut self, name: reqwest::header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    pub(crate) fn payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// An error about this call's answer.
+    pub(crate) fn answer(&self, problem: impl Into<String>) -> RegistryError {
+        RegistryError::Answer { method: self.method.clone(), url: redact(&self.url), problem: problem.into() }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(shared: Arc<Shared>, registry: &str) -> Self {
+        Self { shared, registry: registry.to_owned(), base: OnceCell::new(), authority: Mutex::default() }
+    }
+
+    /// The URL of `path` below the registry's API root.
+    pub(crate) async fn url(&self, path: &str) -> Result<Url, RegistryError> {
+        let base = self.base.get_or_try_init(|| self.find_base()).await?;
+        base.join(path).map_err(|_| RegistryError::Url { url: format!("{}{path}", redact(base)) })
+    }
+
+    /// Settles on TLS or clear text, which takes a request only where both are allowed.
+    async fn find_base(&self) -> Result<Url, RegistryError> {
+        let secure = base_url(HTTPS, &self.registry)?;
+        if !is_insecure(&secure, &self.shared.options.insecure) {
+            return Ok(secure);
+        }
+        let [first, second] = schemes(&secure);
+        let base = base_url(first, &self.registry)?;
+        let scope = Scope::default();
+        match self.exchange(&Call::new(Method::GET, base.clone(), scope), &base, None).await {
+            // Servers of TLS answer clear text with this.
+            Ok(answer) if first == HTTP && answer.status() == StatusCode::BAD_REQUEST => {}
+            Ok(_) => return Ok(base),
+            Err(error @ RegistryError::Stalled { .. }) => return Err(error),
+            Err(RegistryError::Connect { source, host }) if first == HTTP || source.is_timeout() => {
+                return Err(RegistryError::Connect { source, host });
+            }
+            Err(_) => {}
+        }
+        base_url(second, &self.registry)
+    }
+
+    /// Sends a request and gives the answer if it is a success, an error otherwise.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Response, RegistryError> {
+        let own = self.url("").await?;
+        let mut url = call.url.clone();
+        let mut trusted = is_same_origin(&url, &own);
+        let mut challenged = false;
+        let mut granted = None;
+        let mut redirects = 0;
+        loop {
+            let authorization = match (trusted, granted.take()) {
+                (false, _) => None,
+                (true, Some(header)) => Some(header),
+                (true, None) => self.authority.lock().await.authorization(&call.scope, Instant::now()),
+            };
+            let response = self.exchange(call, &url, authorization.as_deref()).await?;
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response);
+            }
+            if status == StatusCode::UNAUTHORIZED && trusted && !challenged {
+                challenged = true;
+                granted = self.log_in(&response, &call.scope, authorization.as_deref()).await?;
+                if granted.is_some() {
+                    continue;
+                }
+            }
+            let follows = matches!(call.method, Method::GET | Method::HEAD);
+            match response.headers().get(LOCATION).filter(|_| follows && status.is_redirection()) {
+                Some(location) if redirects < MAX_REDIRECTS => {
+                    redirects += 1;
+                    url = self.redirected(&url, location)?;
+                    trusted = trusted && is_same_origin(&url, &own);
+                }
+                _ => return Err(status_error(&call.method, &url, response).await),
+            }
+        }
+    }
+
+    /// The target of a redirect, if it may be followed.
+    fn redirected(&self, from: &Url, location: &HeaderValue) -> Result<Url, RegistryError> {
+        let refused = |target: String, reason| RegistryError::Redirect {
+            host: from.host_str().unwrap_or_default().to_owned(),
+            target,
+            reason,
+        };
+        let target = location.to_str().ok().and_then(|location| from.join(location).ok());
+        let target = target.ok_or_else(|| refused("nowhere".into(), "the Location is not a URL"))?;
+        match (from.scheme(), target.scheme()) {
+            (_, HTTPS) | (HTTP, HTTP) => Ok(target),
+            (_, HTTP) if is_insecure(&target, &self.shared.options.insecure) => Ok(target),
+            (_, HTTP) => Err(refused(redact(&target), "content does not go from TLS to clear text")),
+            _ => Err(refused(redact(&target), "it is not an HTTP URL")),
+        }
+    }
+
+    /// One request, one answer of any status.
+    async fn exchange(
+        &self,
+        call: &Call,
+        url: &Url,
+        authorization: Option<&str>,
+    ) -> Result<Response, RegistryError> {
+        let mut request = self.shared.transport.client(url)?.request(call.method.clone(), url.clone());
+        request = request.headers(call.headers.clone());
+        if let Some(authorization) = authorization {
+            let mut value = HeaderValue::from_str(authorization).map_err(|_| RegistryError::Auth {
+                host: self.registry.clone(),
+                source: AuthError::Refused,
+            })?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let request = match &call.payload {
+            Payload::Empty if matches!(call.method, Method::POST | Method::PUT) => {
+                request.header(CONTENT_LENGTH, 0)
+            }
+            Payload::Empty => request,
+            Payload::Bytes(bytes) => request.body(bytes.clone()),
+            Payload::Blob(upload) => request.header(CONTENT_LENGTH, upload.size()).body(upload.start()),
+        };
+        let answer = self.within_limit(call, url, request.send()).await?;
+        answer.map_err(|source| match &call.payload {
+            Payload::Blob(upload) => {
+                upload.take_failure().unwrap_or_else(|| failed(&call.method, url, source))
+            }
+            _ => failed(&call.method, url, source),
+        })
+    }
+
+    /// Waits for `future` as long as something moves.
+    async fn within_limit<T>(
+        &self,
+        call: &Call,
+        url: &Url,
+        future: impl Future<Output = T>,
+    ) -> Result<T, RegistryError> {
+        let mut future = std::pin::pin!(future);
+        let mut seen = 0;
+        loop {
+            let (limit, sent) = match &call.payload {
+                Payload::Blob(upload) => (self.shared.options.read_timeout * UPLOAD_PATIENCE, upload.sent()),
+                _ => (self.shared.options.read_timeout, 0),
+            };
+            match tokio::time::timeout(limit, &mut future).await {
+                Ok(value) => return Ok(value),
+                Err(_) if sent > seen => seen = sent,
+                Err(_) => {
+                    return Err(RegistryError::Stalled {
+                        method: call.method.clone(),
+                        url: redact(url),
+                        limit,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The next bytes of an answer's body.
+    pub(crate) async fn chunk(
+        &self,
+        call: &Call,
+        response: &mut Response,
+    ) -> Result<Option<Bytes>, RegistryError> {
+        let limit = self.shared.options.read_timeout;
+        match tokio::time::timeout(limit, response.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(source)) => Err(failed(&call.method, &call.url, source)),
+            Err(_) => {
+                Err(RegistryError::Stalled { method: call.method.clone(), url: redact(&call.url), limit })
+            }
+        }
+    }
+
+    /// A whole body of at most `limit` bytes; nothing if it is longer.
+    pub(crate) async fn body(
+        &self,
+        call: &Call,
+        mut response: Response,
+        limit: u64,
+    ) -> Result<Option<Bytes>, RegistryError> {
+        if response.content_length().is_some_and(|length| length > limit) {
+            return Ok(None);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.chunk(call, &mut response).await? {
+            if (body.len() + chunk.len()) as u64 > limit {
+                return Ok(None);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Some(body.freeze()))
+    }
+
+    /// Does what a challenge asks for and gives the header to try again with; nothing if the registry names no
+    /// way to log in: then its refusal is the answer. Requests that are challenged at the same time wait here
+    /// for the first one's token.
+    async fn log_in(
+        &self,
+        response: &Response,
+        scope: &Scope,
+        sent: Option<&str>,
+    ) -> Result<Option<String>, RegistryError> {
+        let challenges: Vec<_> = response
+            .headers()
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(parse_challenges)
+            .collect();
+        let clear_text_registry = response.url().scheme() == HTTP;
+        let clear_text = |url: &Url| clear_text_registry || is_insecure(url, &self.shared.options.insecure);
+        let mut authority = self.authority.lock().await;
+        loop {
+            match authority.challenged(&challenges, scope, sent, Instant::now(), clear_text) {
+                Next::FindCredential => authority.found(self.find_credential().await?),
+                Next::Send(header) => return Ok(Some(header)),
+                Next::Fetch(request) => {
+                    let body = self.fetch_token(&request).await.map_err(|source| self.auth_error(source))?;
+                    let header = authority.granted(scope, &body, Instant::now());
+                    return header.map(Some).map_err(|source| self.auth_error(source));
+                }
+                Next::Fail(AuthError::NoChallenge) => return Ok(None),
+                Next::Fail(error) => return Err(self.auth_error(error)),
+            }
+        }
+    }
+
+    async fn find_credential(&self) -> Result<Credential, RegistryError> {
+        let config = self
+            .shared
+            .config
+            .get_or_try_init(|| load_config(self.shared.options.docker_config.clone()))
+            .await;
+        let config = Arc::clone(config.map_err(|source| self.auth_error(source))?);
+        let registry = self.registry.clone();
+        let credential = blocking(move || config.credential(&registry)).await;
+        credential.map_err(|source| self.auth_error(source))
+    }
+
+    async fn fetch_token(&self, request: &TokenRequest) -> Result<Bytes, AuthError> {
+        let method = if request.form.is_some() { Method::POST } else { Method::GET };
+        let mut call = Call::new(method, request.url.clone(), Scope::default());
+        if let Some(form) = &request.form {
+            call = call.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            call.payload = Payload::Bytes(Bytes::copy_from_slice(form.as_bytes()));
+        }
+        let unreachable =
+            |source| AuthError::TokenTransport { url: redact(&request.url), source: Box::new(source) };
+        let response = self
+            .exchange(&call, &request.url, request.authorization.as_deref())
+            .await
+            .map_err(unreachable)?;
+        if !response.status().is_success() {
+            let (status, retry_after) = (response.status(), retry_after(&response));
+            let body = read_some(response).await;
+            let mut source = StatusError::new(call.method, &request.url, status, &body);
+            source.retry_after = retry_after;
+            return Err(AuthError::TokenStatus { source: Box::new(source) });
+        }
+        let body = self.body(&call, response, MAX_ANSWER as u64).await.map_err(unreachable)?;
+        body.ok_or(AuthError::NoToken)
+    }
+
+    fn auth_error(&self, source: AuthError) -> RegistryError {
+        RegistryError::Auth { host: self.registry.clone(), source }
+    }
+}
+
+async fn load_config(path: Option<PathBuf>) -> Result<Arc<DockerConfig>, AuthError> {
+    match path {
+        Some(path) => blocking(move || DockerConfig::load(&path).map(Arc::new)).await,
+        None => Ok(Arc::default()),
+    }
+}
+
+/// Runs what may block where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AuthError> + Send + 'static,
+) -> Result<T, AuthError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(join) => {
+            Err(AuthError::Helper { program: "docker-credential".into(), message: join.to_string() })
+        }
+    }
+}
+
+fn failed(method: &Method, url: &Url, source: reqwest::Error) -> RegistryError {
+    let source = source.without_url();
+    if source.is_connect() {
+        let mut host = url.host_str().unwrap_or_default().to_owned();
+        if let Some(port) = url.port() {
+            // Writing to a String cannot fail.
+            let _ = write!(host, ":{port}");
+        }
+        return RegistryError::Connect { host, source };
+    }
+    RegistryError::Transport { method: method.clone(), url: redact(url), source }
+}
+
+async fn status_error(method: &Method, url: &Url, response: Response) -> RegistryError {
+    let (status, retry_after) = (response.status(), retry_after(&response));
+    let body = read_some(response).await;
+    let mut error = StatusError::new(method.clone(), url, status, &body);
+    error.retry_after = retry_after;
+    RegistryError::Status(Box::new(error))
+}
+
+/// Seconds only: a date would need the server's clock.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What can be had of an error's body within a moment; the status is the message, this its commentary.
+async fn read_some(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() >= MAX_ANSWER {
+                break;
+            }
+        }
+    };
+    // A body that does not come is as good as none.
+    let _ = tokio::time::timeout(Duration::from_secs(5), reading).await;
+    body
+}
