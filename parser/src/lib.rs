@@ -4,6 +4,15 @@
 //! [`parse`] never fails: what is wrong is in [`Parsed::diagnostics`], what is right is in
 //! [`Parsed::dockerfile`]. What the instructions mean (scopes, base images, contexts) is the graph's.
 
+mod command;
+mod directive;
+mod duration;
+mod input;
+mod json;
+mod line;
+mod stage;
+mod word;
+
 pub mod diagnostic;
 pub mod dockerignore;
 pub mod expand;
@@ -11,6 +20,8 @@ pub mod instruction;
 pub mod render;
 pub mod span;
 pub mod suggest;
+pub mod syntax;
+pub mod text;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use instruction::Dockerfile;
@@ -35,6 +46,8 @@ impl Parsed {
 
 /// Parses a whole Dockerfile.
 pub fn parse(source: &str) -> Parsed {
-    let _ = source;
-    Parsed::default()
+    let tree = syntax::tree(source);
+    let (dockerfile, mut diagnostics) = stage::dockerfile(source, tree);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    Parsed { dockerfile, diagnostics }
 }

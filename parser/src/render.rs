@@ -1,12 +1,119 @@
 //! Diagnostics to text: an excerpt of the Dockerfile with the place underlined.
 //!
-//! Pure: the text is returned, the command line prints it.
+//! Pure: the text is returned, the command line prints it. annotate-snippets draws; here each finding is cut out
+//! of the source, so that the cost of drawing does not grow with the file.
 
-use crate::diagnostic::Diagnostic;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::span::Span;
 
 /// The findings as text, one excerpt each, a blank line between them; `file_name` is what the excerpts call
 /// the source, `color` adds terminal colours. Spans outside of `source` are cut to it.
 pub fn render(diagnostics: &[Diagnostic], source: &str, file_name: &str, color: bool) -> String {
-    let _ = (diagnostics, source, file_name, color);
-    String::new()
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let starts: Vec<usize> =
+        std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let excerpt = |diagnostic| {
+        let group = group(diagnostic, source, &starts, file_name);
+        let mut text = renderer.render(&[group]);
+        text.push('\n');
+        text
+    };
+    diagnostics.iter().map(excerpt).collect::<Vec<_>>().join("\n")
+}
+
+fn group<'a>(
+    diagnostic: &'a Diagnostic,
+    source: &'a str,
+    starts: &[usize],
+    file_name: &'a str,
+) -> Group<'a> {
+    let span = bounded(diagnostic.span, source);
+    let first = line_of(starts, span.start);
+    let last = line_of(starts, span.end.max(span.start + 1) - 1);
+    let begin = starts.get(first).copied().unwrap_or(0);
+    let end = starts.get(last + 1).copied().unwrap_or(source.len());
+    let window = source.get(begin..end).unwrap_or_default();
+    let mut annotation = AnnotationKind::Primary.span(span.start - begin..span.end - begin);
+    if !diagnostic.label.is_empty() {
+        annotation = annotation.label(diagnostic.label.as_str());
+    }
+    let snippet = Snippet::source(window).line_start(first + 1).path(file_name).annotation(annotation);
+    let title = level(diagnostic.severity).primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    let notes = diagnostic.notes.iter().map(|note| Level::NOTE.message(note.as_str()));
+    let help = diagnostic.help.iter().map(|help| Level::HELP.message(help.as_str()));
+    title.element(snippet).elements(notes).elements(help)
+}
+
+fn level(severity: Severity) -> Level<'static> {
+    match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    }
+}
+
+/// `span` within the source and on character boundaries.
+fn bounded(span: Span, source: &str) -> Span {
+    let start = source.floor_char_boundary(span.start);
+    Span::new(start, source.ceil_char_boundary(span.end).max(start))
+}
+
+/// The line, from 0, that byte `at` stands on.
+fn line_of(starts: &[usize], at: usize) -> usize {
+    starts.partition_point(|start| *start <= at).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+    use crate::diagnostic::Diagnostic;
+    use crate::span::Span;
+
+    #[test]
+    fn the_place_the_label_and_the_help_are_shown() {
+        let source = "FROM a\nRNU b\nCMD c\n";
+        let diagnostic = Diagnostic::error("unknown-instruction", "unknown instruction: RNU", Span::new(7, 10))
+            .with_label("here")
+            .with_note("a note")
+            .with_help("did you mean `RUN`?");
+        let text = render(&[diagnostic], source, "Dockerfile", false);
+        let expected = "\
+error[unknown-instruction]: unknown instruction: RNU
+ --> Dockerfile:2:1
+  |
+2 | RNU b
+  | ^^^ here
+  |
+  = note: a note
+  = help: did you mean `RUN`?
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nothing_is_an_empty_text_and_two_are_apart() {
+        assert_eq!(render(&[], "FROM a", "Dockerfile", false), "");
+        let one = Diagnostic::warning("x", "one", Span::new(0, 4));
+        let text = render(&[one.clone(), one], "FROM a", "Dockerfile", false);
+        assert_eq!(text.matches("\n\nwarning[x]: one").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn spans_outside_of_the_source_are_cut_to_it() {
+        let source = "é\r\né";
+        for (start, end) in [(0, 1), (1, 1), (3, 4), (5, 99), (99, 100), (6, 2), (0, 6)] {
+            let text = render(&[Diagnostic::note("x", "m", Span::new(start, end))], source, "f", false);
+            assert!(text.starts_with("note[x]: m"), "{start}..{end}: {text}");
+        }
+        assert!(render(&[Diagnostic::note("x", "m", Span::new(0, 0))], "", "f", false).contains('m'));
+    }
+
+    #[test]
+    fn colours_are_added_only_when_asked_for() {
+        let one = [Diagnostic::error("x", "m", Span::new(0, 1))];
+        assert!(render(&one, "a", "f", true).contains('\u{1b}'));
+        assert!(!render(&one, "a", "f", false).contains('\u{1b}'));
+    }
 }

@@ -4,9 +4,20 @@
 //! knows. This is not a shell: no commands, no globs, no arithmetic, and no field splitting but that of
 //! [`Lex::expand_words`]. Source of the semantics: the public Dockerfile reference and BuildKit's behaviour.
 
+mod engine;
+mod pattern;
+mod splitter;
+mod variable;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::ops::Range;
+
+use engine::{Engine, Mode};
+pub(crate) use splitter::SplitWord;
 
 /// Where variables come from.
 pub trait Lookup {
@@ -26,13 +37,25 @@ impl<S: BuildHasher> Lookup for HashMap<String, String, S> {
     }
 }
 
+/// A scope in which nothing is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NothingSet;
+
+impl Lookup for NothingSet {
+    fn get(&self, _: &str) -> Option<&str> {
+        None
+    }
+}
+
 /// A word after expansion.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expanded {
     /// Its value.
     pub value: String,
-    /// Variables that were referred to, had no value and no fallback; each once, in order.
+    /// Variables that were referred to, are not set and have no fallback; each once, in order.
     pub unset: Vec<String>,
+    /// Variables that were referred to and are set; each once, in order.
+    pub used: Vec<String>,
 }
 
 /// Several words after expansion.
@@ -42,6 +65,8 @@ pub struct ExpandedWords {
     pub values: Vec<String>,
     /// As in [`Expanded`].
     pub unset: Vec<String>,
+    /// As in [`Expanded`].
+    pub used: Vec<String>,
 }
 
 /// Why a word could not be expanded.
@@ -69,18 +94,44 @@ impl Lex {
 
     /// Expands `word` into one value; quotes and escapes are taken away.
     pub fn expand_word(&self, word: &str, vars: &dyn Lookup) -> Result<Expanded, ExpandError> {
-        let _ = vars;
-        Ok(Expanded { value: word.to_owned(), unset: Vec::new() })
+        let (engine, output) = Engine::run(Mode::plain(self.escape), vars, word)?;
+        Ok(Expanded { value: output.value, unset: engine.unset, used: engine.used })
     }
 
-    /// Expands `word` and splits it at unquoted white space, that of variables' values included.
+    /// Expands `word` and splits it at unquoted white space, that of variables' values included; words that
+    /// are empty vanish, quoted or not.
     pub fn expand_words(&self, word: &str, vars: &dyn Lookup) -> Result<ExpandedWords, ExpandError> {
-        let _ = vars;
-        Ok(ExpandedWords { values: vec![word.to_owned()], unset: Vec::new() })
+        let (engine, output) = Engine::run(Mode::plain(self.escape), vars, word)?;
+        let values = output.words().into_iter().map(|word| word.value).collect();
+        Ok(ExpandedWords { values, unset: engine.unset, used: engine.used })
     }
 
-    /// Expands the variables in `text` and leaves quotes and escapes where they are: heredoc bodies.
+    /// Expands the variables in the body of a heredoc: quotes are ordinary characters, and a backslash takes
+    /// away the meaning of the next character, whatever this file's escape character is.
     pub fn expand_raw(&self, text: &str, vars: &dyn Lookup) -> Result<Expanded, ExpandError> {
-        self.expand_word(text, vars)
+        let mode = Mode { plain_quotes: true, ..Mode::plain('\\') };
+        let (engine, output) = Engine::run(mode, vars, text)?;
+        Ok(Expanded { value: output.value, unset: engine.unset, used: engine.used })
     }
+
+    /// Expands the variables that are set and leaves quotes and the rest as written: for names of steps, where
+    /// a reader wants to see the values. A text that cannot be expanded stays as it is.
+    pub fn expand_display(&self, text: &str, vars: &dyn Lookup) -> String {
+        let mode = Mode { keep_quotes: true, keep_unset: true, ..Mode::plain(self.escape) };
+        Engine::run(mode, vars, text).map_or_else(|_| text.to_owned(), |(_, output)| output.value)
+    }
+}
+
+/// The words of a command line, quotes and escapes still in them, as BuildKit looks through it for heredocs:
+/// always with the backslash as escape character. `None` when a quote or a brace is not closed.
+pub(crate) fn split_written(line: &str) -> Option<Vec<SplitWord>> {
+    let mode = Mode { keep_quotes: true, keep_escapes: true, keep_unset: true, ..Mode::plain('\\') };
+    Engine::run(mode, &NothingSet, line).ok().map(|(_, output)| output.words())
+}
+
+/// The words of a heredoc's delimiter without quotes, and whether any part was quoted.
+pub(crate) fn split_delimiter(delimiter: &str) -> Option<(Vec<SplitWord>, bool)> {
+    let mode = Mode { keep_unset: true, ..Mode::plain('\\') };
+    let (engine, output) = Engine::run(mode, &NothingSet, delimiter).ok()?;
+    Some((output.words(), engine.quoted))
 }

@@ -1,0 +1,117 @@
+//! Here-documents: their markers in the line, their bodies behind it.
+//!
+//! Markers are found as BuildKit finds them: the line is split like a shell would split it, and a word that is
+//! nothing but `[N]<<[-]WORD` is one. A body runs to the line that is exactly the delimiter.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use nom::Parser;
+use nom::bytes::complete::{tag, take_till1, take_while};
+use nom::character::complete::{char, digit0};
+use nom::combinator::opt;
+use nom::sequence::terminated;
+
+use crate::expand::{SplitWord, split_delimiter, split_written};
+use crate::input::{Input, Match, complete};
+use crate::instruction::Heredoc;
+use crate::line::{Line, Lines};
+use crate::span::{Span, Spanned};
+use crate::text::Text;
+
+/// A marker: everything about a heredoc but its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub name: String,
+    pub expand: bool,
+    pub strip_tabs: bool,
+    pub file_descriptor: u32,
+    pub range: Range<usize>,
+}
+
+/// A body that has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unterminated {
+    /// A line that holds the delimiter and white space: probably meant to be the end.
+    pub likely_end: Option<Span>,
+}
+
+/// The markers in `line`, in order.
+pub(super) fn markers(line: &str) -> Vec<Marker> {
+    if !line.contains("<<") {
+        return Vec::new();
+    }
+    split_written(line).unwrap_or_default().iter().filter_map(|word| marker(line, word)).collect()
+}
+
+fn marker(line: &str, word: &SplitWord) -> Option<Marker> {
+    let written = Input::part(line, &word.range);
+    let (descriptor, dash, delimiter) = complete(parts, written).ok()?;
+    let (names, quoted) = split_delimiter(delimiter.as_str())?;
+    let [name] = names.as_slice() else { return None };
+    Some(Marker {
+        name: name.value.clone(),
+        expand: !quoted,
+        strip_tabs: dash.is_some(),
+        file_descriptor: number(descriptor.as_str()),
+        range: word.range.clone(),
+    })
+}
+
+/// `[N]<<[-]DELIMITER`; the delimiter holds no `<`.
+fn parts(input: Input<'_>) -> Match<'_, (Input<'_>, Option<char>, Input<'_>)> {
+    let operator = terminated(opt(char('-')), take_while(char::is_whitespace));
+    let (rest, (descriptor, _, dash, delimiter)) =
+        (digit0, tag("<<"), operator, take_till1(|c| c == '<')).parse(input)?;
+    Ok((rest, (descriptor, dash, delimiter)))
+}
+
+/// The file descriptor: 0 when none is written, the highest there is when it is beyond all bounds.
+fn number(digits: &str) -> u32 {
+    if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u32::MAX) }
+}
+
+/// Reads the body that belongs to `marker` from `lines`. Without an end the likely end, or else the end of the
+/// file, is taken for it.
+pub(super) fn body<'a>(
+    source: &'a str,
+    text: &Text<'_>,
+    marker: Marker,
+    lines: &mut Lines<'a>,
+) -> (Heredoc, Span, Option<Unterminated>) {
+    let start = lines.at();
+    let is_end = |line: &Line<'_>| {
+        let text = if marker.strip_tabs { line.text.trim_start_matches('\t') } else { line.text };
+        text == marker.name
+    };
+    let mut ahead = lines.clone();
+    let mut end = ahead.by_ref().find(|line| is_end(line));
+    let mut unterminated = None;
+    if end.is_none() {
+        ahead = lines.clone();
+        end = ahead.by_ref().find(|line| line.text.trim() == marker.name);
+        unterminated = Some(Unterminated { likely_end: end.map(|line| line.span()) });
+    }
+    *lines = end.map_or_else(|| Lines::new(source, source.len()), |_| ahead);
+    let span = Span::new(start, end.map_or(source.len(), |line| line.start));
+    let last = end.map_or(span, |line| line.span());
+    let written = source.get(span.range()).unwrap_or_default();
+    let body = if marker.strip_tabs { strip_tabs(written) } else { Cow::Borrowed(written) };
+    let heredoc = Heredoc {
+        name: marker.name,
+        body: Spanned::new(body.into_owned(), span),
+        expand: marker.expand,
+        strip_tabs: marker.strip_tabs,
+        file_descriptor: marker.file_descriptor,
+        marker: text.span(&marker.range),
+    };
+    (heredoc, last, unterminated)
+}
+
+/// Every line without its leading tabs.
+fn strip_tabs(body: &str) -> Cow<'_, str> {
+    if !body.contains('\t') {
+        return Cow::Borrowed(body);
+    }
+    body.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect::<String>().into()
+}
