@@ -1,0 +1,283 @@
+//! From a specification to the list of steps that make it true. Pure: what the machine is like comes in as
+//! [`Layout`], nothing is opened or asked.
+//!
+//! [`crate::init`] performs the steps in order, in a process that is already in its new namespaces. Paths are
+//! absolute inside the root, which is not yet `/` before [`Step::Pivot`].
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::cgroup::{Hierarchy, Layout};
+use crate::{Mount, MountKind, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
+
+/// One thing to do. `Display` completes the sentence "cannot …".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Keep mounts of this namespace from reaching the host's and the other way round.
+    PrivateMounts,
+    /// Set the host name.
+    Hostname(String),
+    /// Bring up the only interface of an empty network namespace.
+    Loopback,
+    /// Mount the root file system with a place for each of the targets.
+    Root { root: Root, targets: Vec<Target> },
+    /// Mount a new file system.
+    Mount(NewMount),
+    /// Make a character device in the sandbox's `/dev`.
+    Device { path: &'static str, major: u32, minor: u32 },
+    /// Make a symlink in a file system that an earlier step mounted.
+    Link { path: String, target: String },
+    /// Show a directory or file of the host.
+    Bind { target: String, source: PathBuf, read_only: bool, recursive: bool },
+    /// Show a file with this content.
+    File { target: String, data: Vec<u8>, mode: u32, read_only: bool },
+    /// Make what is mounted here, or this path of it, read-only.
+    ReadOnly(String),
+    /// Hide a path behind nothing.
+    Mask(&'static str),
+    /// Make a terminal of the sandbox's own the standard streams.
+    Terminal { size: WindowSize, owner: u32 },
+    /// Set up the standard streams. Those that are pipes of ours go to the user, so that `/dev/stdout` can be opened.
+    Streams { owner: u32, input: bool, output: bool },
+    /// Make the root the process's `/` and let go of the host's file systems.
+    Pivot,
+    /// Enter the working directory.
+    Enter { path: String, create: bool },
+    /// Drop privileges and become the user.
+    Credentials { uid: u32, gid: u32, groups: Vec<u32>, no_new_privs: bool },
+    /// Become the command.
+    Execute { args: Vec<String>, env: Vec<(String, String)> },
+}
+
+/// A path that must exist before something can be mounted on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) path: String,
+    pub(crate) kind: TargetKind,
+}
+
+/// What a missing [`Target`] is made as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TargetKind {
+    Directory,
+    File,
+    /// Whichever this path of the host is.
+    Like(PathBuf),
+}
+
+/// A file system that does not exist before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewMount {
+    /// Missing directories of it are made, except in the root file system.
+    pub(crate) target: String,
+    pub(crate) filesystem: &'static str,
+    /// Parameters for fsconfig; `None` for flags.
+    pub(crate) parameters: Vec<(String, Option<String>)>,
+    pub(crate) read_only: bool,
+    /// Whether devices work and programs can be executed; setuid bits never count.
+    pub(crate) devices: bool,
+    pub(crate) programs: bool,
+    /// Whether the target may be a symlink, which is then followed beneath the root.
+    pub(crate) follow: bool,
+}
+
+/// Paths that show the host, hidden as Docker does.
+const MASKED: [&str; 11] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+/// Paths through which the host could be changed, read-only as in Docker.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Character devices by major and minor number (Linux's `Documentation/admin-guide/devices.txt`).
+const DEVICES: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+const LINKS: [(&str, &str); 6] = [
+    ("/dev/ptmx", "pts/ptmx"),
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/core", "/proc/kcore"),
+];
+
+/// All steps for a run, on a machine with these control groups.
+pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step> {
+    let mut steps = vec![Step::PrivateMounts, Step::Hostname(spec.hostname.clone())];
+    if spec.network == Network::None {
+        steps.push(Step::Loopback);
+    }
+    steps.push(Step::Root { root: spec.root.clone(), targets: targets(spec) });
+    steps.extend(system_mounts());
+    steps.extend(cgroup_mounts(cgroups));
+    steps.extend(DEVICES.map(|(path, major, minor)| Step::Device { path, major, minor }));
+    steps.extend(LINKS.map(|(path, target)| Step::Link { path: path.into(), target: target.into() }));
+    steps.extend(network_files(spec));
+    steps.extend(spec.mounts.iter().map(user_mount));
+    steps.extend(MASKED.map(Step::Mask));
+    steps.extend(READ_ONLY.map(|path| Step::ReadOnly(path.to_owned())));
+    steps.push(match stdio {
+        Stdio::Terminal => Step::Terminal { size: spec.window, owner: spec.uid },
+        Stdio::Pipes | Stdio::Inherit => {
+            Step::Streams { owner: spec.uid, input: spec.stdin == Stdin::Pipe, output: stdio == Stdio::Pipes }
+        }
+    });
+    steps.push(Step::Pivot);
+    steps.push(Step::Enter { path: spec.cwd.clone(), create: spec.create_cwd });
+    steps.push(Step::Credentials {
+        uid: spec.uid,
+        gid: spec.gid,
+        groups: spec.groups.clone(),
+        no_new_privs: spec.no_new_privs,
+    });
+    steps.push(Step::Execute { args: spec.args.clone(), env: spec.env.clone() });
+    steps
+}
+
+fn targets(spec: &RunSpec) -> Vec<Target> {
+    let directory = |path: &str| Target { path: path.to_owned(), kind: TargetKind::Directory };
+    let mut targets = vec![directory("/proc"), directory("/sys"), directory("/dev")];
+    targets.extend(network_files(spec).filter_map(|step| match step {
+        Step::File { target, .. } => Some(Target { path: target, kind: TargetKind::File }),
+        _ => None,
+    }));
+    targets.extend(spec.mounts.iter().map(|mount| Target {
+        path: mount.target.clone(),
+        kind: match &mount.kind {
+            MountKind::Bind { source, .. } => TargetKind::Like(source.clone()),
+            MountKind::Tmpfs { .. } => TargetKind::Directory,
+            MountKind::File { .. } => TargetKind::File,
+        },
+    }));
+    targets
+}
+
+fn network_files(spec: &RunSpec) -> impl Iterator<Item = Step> {
+    let files = [("/etc/resolv.conf", &spec.resolv_conf), ("/etc/hosts", &spec.hosts)];
+    files.into_iter().filter_map(|(target, data)| {
+        let data = data.clone()?;
+        Some(Step::File { target: target.to_owned(), data, mode: 0o644, read_only: false })
+    })
+}
+
+fn user_mount(mount: &Mount) -> Step {
+    let target = mount.target.clone();
+    match &mount.kind {
+        MountKind::Bind { source, read_only, recursive } => {
+            Step::Bind { target, source: source.clone(), read_only: *read_only, recursive: *recursive }
+        }
+        MountKind::Tmpfs { size, mode } => {
+            let mut parameters = vec![parameter("mode", format!("{mode:o}"))];
+            parameters.extend(size.map(|size| parameter("size", size.to_string())));
+            Step::Mount(NewMount { parameters, programs: true, follow: true, ..new_mount(&target, "tmpfs") })
+        }
+        MountKind::File { data, mode } => {
+            Step::File { target, data: data.clone(), mode: *mode, read_only: true }
+        }
+    }
+}
+
+fn system_mounts() -> Vec<Step> {
+    let tmpfs = |mode: &str, size: &str| vec![parameter("mode", mode), parameter("size", size)];
+    // Group 5 is "tty" on every distribution; terminals are writable for it.
+    let devpts = vec![parameter("mode", "620"), parameter("gid", "5"), parameter("ptmxmode", "666")];
+    [
+        new_mount("/proc", "proc"),
+        NewMount { read_only: true, ..new_mount("/sys", "sysfs") },
+        NewMount { parameters: tmpfs("755", "65536k"), devices: true, ..new_mount("/dev", "tmpfs") },
+        NewMount { parameters: devpts, devices: true, ..new_mount("/dev/pts", "devpts") },
+        NewMount { parameters: tmpfs("1777", "65536k"), ..new_mount("/dev/shm", "tmpfs") },
+        new_mount("/dev/mqueue", "mqueue"),
+    ]
+    .map(Step::Mount)
+    .to_vec()
+}
+
+fn cgroup_mounts(layout: &Layout) -> Vec<Step> {
+    const BASE: &str = "/sys/fs/cgroup";
+    let cgroup2 = |target: &str| Step::Mount(NewMount { read_only: true, ..new_mount(target, "cgroup2") });
+    match layout {
+        Layout::None => Vec::new(),
+        Layout::Unified => vec![cgroup2(BASE)],
+        Layout::Legacy { hierarchies, unified } => {
+            let base = NewMount { parameters: vec![parameter("mode", "755")], ..new_mount(BASE, "tmpfs") };
+            let mut steps = vec![Step::Mount(base)];
+            steps.extend(hierarchies.iter().flat_map(|hierarchy| legacy_hierarchy(BASE, hierarchy)));
+            if *unified {
+                steps.push(cgroup2(&format!("{BASE}/unified")));
+            }
+            steps.push(Step::ReadOnly(BASE.to_owned()));
+            steps
+        }
+    }
+}
+
+fn legacy_hierarchy(base: &str, hierarchy: &Hierarchy) -> Vec<Step> {
+    let target = format!("{base}/{}", hierarchy.directory);
+    let mount =
+        NewMount { parameters: hierarchy.options.clone(), read_only: true, ..new_mount(&target, "cgroup") };
+    let link =
+        |name: &str| Step::Link { path: format!("{base}/{name}"), target: hierarchy.directory.clone() };
+    [Step::Mount(mount)].into_iter().chain(hierarchy.aliases().map(link)).collect()
+}
+
+fn parameter(key: &str, value: impl Into<String>) -> (String, Option<String>) {
+    (key.to_owned(), Some(value.into()))
+}
+
+fn new_mount(target: &str, filesystem: &'static str) -> NewMount {
+    NewMount {
+        target: target.to_owned(),
+        filesystem,
+        parameters: Vec::new(),
+        read_only: false,
+        devices: false,
+        programs: false,
+        follow: false,
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::PrivateMounts => write!(f, "make the sandbox's mounts private"),
+            Step::Hostname(name) => write!(f, "set the host name to `{name}`"),
+            Step::Loopback => write!(f, "bring up the loopback interface"),
+            Step::Root { .. } => write!(f, "mount the root file system"),
+            Step::Mount(mount) => write!(f, "mount {} on `{}`", mount.filesystem, mount.target),
+            Step::Device { path, .. } => write!(f, "make the device `{path}`"),
+            Step::Link { path, .. } => write!(f, "make the symlink `{path}`"),
+            Step::Bind { target, source, .. } => write!(f, "mount `{}` on `{target}`", source.display()),
+            Step::File { target, .. } => write!(f, "provide the file `{target}`"),
+            Step::ReadOnly(path) => write!(f, "make `{path}` read-only"),
+            Step::Mask(path) => write!(f, "hide `{path}`"),
+            Step::Terminal { .. } => write!(f, "open a terminal"),
+            Step::Streams { owner, .. } => write!(f, "set up the standard streams of user {owner}"),
+            Step::Pivot => write!(f, "enter the root file system"),
+            Step::Enter { path, .. } => write!(f, "change to the working directory `{path}`"),
+            Step::Credentials { uid, gid, .. } => write!(f, "become user {uid}, group {gid}"),
+            Step::Execute { args, .. } => write!(f, "execute `{}`", args.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
