@@ -84,7 +84,7 @@ impl Globals {
 
     /// Expands a word of a FROM. The second value holds warnings, to be given only if the stage is needed.
     pub fn expand_from(&self, word: &Word) -> Checked<(String, Vec<Diagnostic>)> {
-        let Expanded { value, unset } = self
+        let Expanded { value, unset, .. } = self
             .lex
             .expand_word(&word.value, &self.environment)
             .map_err(|error| expansion_failed(word, &error))?;

@@ -8,6 +8,8 @@
 mod glob;
 mod ignore;
 mod token;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 pub use glob::{Glob, has_wildcard};

@@ -45,6 +45,8 @@ pub(super) fn parse(pattern: &str, stars: Stars) -> Result<Vec<Token>, PatternEr
                 parser.eat('/');
                 tokens.push(if parser.rest.is_empty() { Token::Rest } else { Token::Directories });
             }
+            // Two stars in a row are one, and must stay one when they are written out for globset.
+            '*' if tokens.last() == Some(&Token::Star) => {}
             '*' => tokens.push(Token::Star),
             '?' => tokens.push(Token::Any),
             '[' => tokens.push(parser.class()?),
