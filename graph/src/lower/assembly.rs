@@ -34,6 +34,12 @@ impl Assembly {
         VertexId(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
+    /// The source without files.
+    pub fn scratch(&mut self) -> VertexId {
+        let name = "FROM scratch".to_owned();
+        self.source(Source::Scratch, Display { name, ..Display::default() })
+    }
+
     /// The graph; an error when there are more vertices than ids.
     pub fn finish(self) -> Result<Graph, ()> {
         let mut graph = Graph::new();
@@ -55,16 +61,28 @@ fn same_source(a: &Source, b: &Source) -> bool {
     }
 }
 
-/// The place of `span` in `source`, with its lines.
-pub(super) fn location(source: &str, span: Span) -> Location {
-    let line_of = |offset: usize| {
-        let before = source.as_bytes().get(..offset).unwrap_or(source.as_bytes());
-        u32::try_from(before.split(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX)
-    };
-    let last = span.end.saturating_sub(1).max(span.start);
-    Location {
-        range: span.start..span.end.max(span.start),
-        line: line_of(span.start),
-        end_line: line_of(last),
+/// Where the lines of a text begin, so that a place is found without reading the text again.
+pub(super) struct Lines {
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    pub fn new(source: &str) -> Self {
+        let starts = source.match_indices('\n').map(|(newline, _)| newline + 1);
+        Self { starts: std::iter::once(0).chain(starts).collect() }
+    }
+
+    /// The place of `span`, with its lines.
+    pub fn location(&self, span: Span) -> Location {
+        let line_of = |offset: usize| {
+            let line = self.starts.partition_point(|start| *start <= offset);
+            u32::try_from(line).unwrap_or(u32::MAX)
+        };
+        let last = span.end.saturating_sub(1).max(span.start);
+        Location {
+            range: span.start..span.end.max(span.start),
+            line: line_of(span.start),
+            end_line: line_of(last),
+        }
     }
 }

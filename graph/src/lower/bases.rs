@@ -21,6 +21,21 @@ pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 const OF_ITS_OWN_BUILD: &[&str] =
     &["id", "parent", "container", "container_config", "docker_version", "throwaway", "Size"];
 
+/// The same for the `config` object: how a container was run to make the image.
+const OF_ITS_OWN_CONTAINER: &[&str] = &[
+    "Hostname",
+    "Domainname",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Image",
+    "NetworkDisabled",
+    "MacAddress",
+];
+
 /// The same, for keys of BuildKit's (an inline cache, provenance).
 const BUILDKIT_PREFIX: &str = "moby.buildkit.";
 
@@ -172,6 +187,7 @@ pub(super) fn inherited_config(base: &ImageConfig) -> ImageConfig {
     config
         .other
         .retain(|key, _| !OF_ITS_OWN_BUILD.contains(&key.as_str()) && !key.starts_with(BUILDKIT_PREFIX));
+    config.config.other.retain(|key, _| !OF_ITS_OWN_CONTAINER.contains(&key.as_str()));
     balance_history(&mut config.history, base.rootfs.diff_ids.len());
     config.rootfs = crate::image::RootFs::default();
     if !config.config.env.iter().any(|variable| variable.starts_with("PATH=")) {

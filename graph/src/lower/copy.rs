@@ -181,7 +181,7 @@ impl StageLowering<'_, '_> {
                 Some(self.assembly.source(source, display("[internal] load build context".to_owned())))
             }
             Some(Origin::Stage(stage)) => self.done.get(*stage)?.as_ref().map(|state| state.vertex),
-            Some(Origin::Scratch) => Some(self.assembly.source(Source::Scratch, Display::default())),
+            Some(Origin::Scratch) => Some(self.assembly.scratch()),
             Some(Origin::Image(request)) => {
                 let digest = self.build.resolved.get(request).map(|base| base.digest.as_str());
                 let name = from_text(request, digest.unwrap_or_default());

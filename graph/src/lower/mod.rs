@@ -33,7 +33,7 @@ use kiln_parser::span::Span;
 pub use options::LowerOptions;
 
 use crate::plan::{Plan, ResolveBase};
-use assembly::Assembly;
+use assembly::{Assembly, Lines};
 use platform::Platform;
 use scope::Globals;
 use stage::{Build, StageState};
@@ -89,7 +89,8 @@ fn try_lower(
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(None);
     }
-    let build = Build { source, options, globals: &globals, stages: &stages, resolved: &resolved };
+    let lines = Lines::new(source);
+    let build = Build { lines: &lines, options, globals: &globals, stages: &stages, resolved: &resolved };
     let mut assembly = Assembly::default();
     let mut done = Vec::new();
     for index in 0..stages.len() {

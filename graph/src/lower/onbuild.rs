@@ -26,8 +26,11 @@ pub(super) fn parse<'a>(
     let mut triggers = Vec::new();
     for text in texts {
         let parsed = kiln_parser::parse(&format!("{FRAME}{text}\n"));
-        let errors = parsed.diagnostics.into_iter().filter(Diagnostic::is_error);
-        diagnostics.extend(errors.map(|error| relocate(error, text, from)));
+        if parsed.has_errors() {
+            let errors = parsed.diagnostics.into_iter().filter(Diagnostic::is_error);
+            diagnostics.extend(errors.map(|error| relocate(error, text, from)));
+            continue;
+        }
         let stages = parsed.dockerfile.stages;
         match <[_; 1]>::try_from(stages).map(|[stage]| stage.instructions) {
             Ok(instructions) if instructions.len() == 1 && is_allowed(&instructions) => {

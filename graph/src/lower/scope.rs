@@ -197,8 +197,8 @@ pub(super) fn unused_build_args(
     }
     let message = format!("[Warning] One or more build-args [{}] were not consumed", unused.join(" "));
     let warning = Diagnostic::warning("unused-build-arg", message, Span::default());
-    let first = unused.first().and_then(|name| suggest::nearest(name, declared.iter().copied()));
-    Some(warning.with_suggestion(first))
+    let meant = unused.iter().find_map(|name| suggest::nearest(name, declared.iter().copied()));
+    Some(warning.with_suggestion(meant))
 }
 
 fn declared_by(instruction: &Instruction) -> Vec<&str> {

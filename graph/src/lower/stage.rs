@@ -4,7 +4,7 @@ use kiln_parser::Diagnostic;
 use kiln_parser::instruction::{Command, Instruction};
 use kiln_parser::span::Span;
 
-use super::assembly::{Assembly, location};
+use super::assembly::{Assembly, Lines};
 use super::bases::{Resolved, inherited_config, scratch_config};
 use super::onbuild;
 use super::options::LowerOptions;
@@ -20,7 +20,7 @@ use crate::plan::BaseRequest;
 /// What all stages of one lowering share, read only.
 #[derive(Clone, Copy)]
 pub(super) struct Build<'b> {
-    pub source: &'b str,
+    pub lines: &'b Lines,
     pub options: &'b LowerOptions,
     pub globals: &'b Globals,
     pub stages: &'b Stages<'b>,
@@ -131,14 +131,14 @@ impl Build<'_> {
                 Some(state)
             }
             Origin::Scratch => {
-                let vertex = assembly.source(Source::Scratch, Display::default());
+                let vertex = assembly.scratch();
                 Some(StageState::new(vertex, scratch_config(&stage.platform)))
             }
             Origin::Image(request) => {
                 let base = self.resolved.get(request)?;
                 diagnostics.extend(platform_mismatch(request, &base.config, stage.source.from.base.span));
                 let name = progress.name(&stage.label, &from_text(request, &base.digest));
-                let location = Some(location(self.source, stage.source.from.span));
+                let location = Some(self.lines.location(stage.source.from.span));
                 let display = Display { name, stage: stage.label.clone(), location };
                 let vertex = assembly.source(self.image(request), display);
                 Some(StageState::new(vertex, inherited_config(&base.config)))
@@ -225,6 +225,6 @@ impl StageLowering<'_, '_> {
     }
 
     fn location(&self, instruction: &Instruction) -> Location {
-        location(self.build.source, self.trigger_of.unwrap_or(instruction.span))
+        self.build.lines.location(self.trigger_of.unwrap_or(instruction.span))
     }
 }

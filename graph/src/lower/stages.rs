@@ -105,10 +105,8 @@ impl<'a> Stages<'a> {
     pub fn find_target(&self, target: Option<&str>) -> Checked<usize> {
         let error = |code, message: String| Box::new(Diagnostic::error(code, message, Span::default()));
         let Some(last) = self.all.len().checked_sub(1) else {
-            return Err(error(
-                "no-stages",
-                "the Dockerfile has no FROM, so there is nothing to build".to_owned(),
-            ));
+            let nothing = error("no-stages", "dockerfile contains no stages to build".to_owned());
+            return Err(Box::new(nothing.with_help("a stage begins with FROM")));
         };
         let Some(target) = target else { return Ok(last) };
         if let Some(index) = self.named(target, self.all.len()) {

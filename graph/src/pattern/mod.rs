@@ -7,9 +7,9 @@
 
 mod glob;
 mod ignore;
-mod token;
 #[cfg(test)]
 mod tests;
+mod token;
 mod translate;
 
 pub use glob::{Glob, has_wildcard};

@@ -178,7 +178,8 @@ fn slow_decide(patterns: &[String], path: &str) -> bool {
     let mut ignored = false;
     for pattern in patterns {
         let pattern = crate::path::clean(pattern);
-        let (negated, pattern) = pattern.strip_prefix('!').map_or((false, pattern.as_str()), |rest| (true, rest));
+        let (negated, pattern) =
+            pattern.strip_prefix('!').map_or((false, pattern.as_str()), |rest| (true, rest));
         let tokens = parse(pattern, Stars::Deep).unwrap();
         if prefixes.iter().any(|prefix| token::matches(&tokens, prefix)) {
             ignored = !negated;

@@ -1,0 +1,78 @@
+//! Lowering, shown on whole files.
+//!
+//! Each directory of `testdata/graph` holds a `Dockerfile`, the caller's choices in `options.json` where they differ
+//! from the defaults, and what comes out in `plan.txt`. `KILN_BLESS=1 cargo test -p kiln-graph` writes the
+//! plans anew; read the difference before you keep it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "goldens are files, and the room's ban is for its own code")]
+
+mod toy;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kiln_graph::op::Network;
+use kiln_graph::{LowerOptions, lower};
+use serde_json::Value;
+
+#[test]
+fn every_file_lowers_to_its_plan() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/graph");
+    let bless = std::env::var_os("KILN_BLESS").is_some();
+    let mut cases: Vec<PathBuf> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(cases.len() >= 40, "goldens are missing in {}", root.display());
+    let mut wrong = Vec::new();
+    for case in cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let got = plan_of(&case);
+        let golden = case.join("plan.txt");
+        if bless {
+            fs::write(&golden, &got).unwrap();
+        } else if fs::read_to_string(&golden).unwrap_or_default() != got {
+            wrong.push(format!("--- {name}: this came out, and plan.txt says otherwise\n{got}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n(KILN_BLESS=1 writes the plans anew)", wrong.join("\n"));
+}
+
+fn plan_of(case: &Path) -> String {
+    let source = fs::read_to_string(case.join("Dockerfile")).unwrap();
+    let parsed = kiln_parser::parse(&source);
+    let bases = toy::Bases::default();
+    let lowered = lower(&source, &parsed.dockerfile, &options(case), &bases);
+    let errors = parsed.diagnostics.into_iter().filter(kiln_parser::Diagnostic::is_error);
+    let diagnostics: Vec<_> = errors.chain(lowered.diagnostics).collect();
+    toy::check_invariants(lowered.plan.as_ref());
+    toy::show(lowered.plan.as_ref(), &diagnostics, &bases.asked(), &source)
+}
+
+fn options(case: &Path) -> LowerOptions {
+    let mut options = LowerOptions::default();
+    let Ok(text) = fs::read_to_string(case.join("options.json")) else { return options };
+    let json: Value = serde_json::from_str(&text).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for (key, value) in json.as_object().unwrap() {
+        match key.as_str() {
+            "target" => options.target = Some(text(value)),
+            "platform" => {
+                options.platform = text(value);
+                options.platform_is_default = false;
+            }
+            "build_platform" => options.build_platform = text(value),
+            "no_cache" => options.no_cache = value.as_bool().unwrap(),
+            "network" => options.network = if value == "none" { Network::None } else { Network::Host },
+            "ignore" => options.ignore = value.as_array().unwrap().iter().map(text).collect(),
+            "build_args" => {
+                let pairs = value.as_object().unwrap().iter();
+                options.build_args = pairs.map(|(name, value)| (name.clone(), text(value))).collect();
+            }
+            "labels" => {
+                let pairs = value.as_object().unwrap().iter();
+                options.labels = pairs.map(|(name, value)| (name.clone(), text(value))).collect();
+            }
+            other => panic!("{other} is no option"),
+        }
+    }
+    options
+}
