@@ -218,3 +218,60 @@ pub(super) fn set_platform(config: &mut ImageConfig, platform: &Platform) {
         config.variant = Some(platform.variant.clone()).filter(|variant| !variant.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(empty: &[bool]) -> Vec<History> {
+        empty.iter().map(|&empty_layer| History { empty_layer, ..History::default() }).collect()
+    }
+
+    #[test]
+    fn the_history_tells_of_every_layer_and_of_no_other() {
+        for (empty, layers, expected) in [
+            (&[][..], 0, &[][..]),
+            (&[], 2, &[false, false]),
+            (&[false, true], 1, &[false, true]),
+            (&[false, true], 3, &[false, true, false, false]),
+            (&[false, true, false, false], 1, &[false, true, true, true]),
+        ] {
+            let mut history = history(empty);
+            balance_history(&mut history, layers);
+            let found: Vec<bool> = history.iter().map(|entry| entry.empty_layer).collect();
+            assert_eq!(found, expected, "{empty:?} with {layers} layers");
+        }
+    }
+
+    #[test]
+    fn a_child_inherits_what_its_base_is_and_not_how_it_was_made() {
+        let mut base = ImageConfig { created: Some("then".to_owned()), ..ImageConfig::default() };
+        for key in ["container", "moby.buildkit.cache.v0", "os.features", "org.example"] {
+            base.other.insert(key.to_owned(), serde_json::Value::Null);
+        }
+        for key in ["Hostname", "StopTimeout"] {
+            base.config.other.insert(key.to_owned(), serde_json::Value::Null);
+        }
+        base.config.on_build.push("RUN x".to_owned());
+        let child = inherited_config(&base);
+        assert_eq!(child.created, None);
+        assert!(child.config.on_build.is_empty());
+        assert_eq!(child.other.keys().collect::<Vec<_>>(), ["org.example", "os.features"]);
+        assert_eq!(child.config.other.keys().collect::<Vec<_>>(), ["StopTimeout"]);
+        assert_eq!(child.config.env, [format!("PATH={DEFAULT_PATH}")]);
+    }
+
+    #[test]
+    fn the_variant_of_a_base_outlives_a_request_without_one() {
+        let platform =
+            |text: &str| Platform::parse(text, None).unwrap_or_else(|_| Platform::normal("", "", ""));
+        let mut config = ImageConfig { variant: Some("v8".to_owned()), ..ImageConfig::default() };
+        set_platform(&mut config, &platform("linux/arm/v6"));
+        assert_eq!(config.variant.as_deref(), Some("v6"));
+        set_platform(&mut config, &platform("linux/arm64"));
+        assert_eq!(config.variant, None);
+        config.variant = Some("v8".to_owned());
+        set_platform(&mut config, &platform("linux/arm64"));
+        assert_eq!(config.variant.as_deref(), Some("v8"));
+    }
+}

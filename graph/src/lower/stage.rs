@@ -45,13 +45,17 @@ pub(super) struct StageState {
 }
 
 impl StageState {
-    fn new(vertex: VertexId, config: ImageConfig) -> Self {
+    fn new(vertex: VertexId, mut config: ImageConfig) -> Self {
         let mut environment = Environment::default();
         for variable in &config.config.env {
             let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
             environment.set(name, value);
         }
         let cwd = path::resolve("/", &config.config.working_dir);
+        let working_dir = &mut config.config.working_dir;
+        if !working_dir.is_empty() && !working_dir.starts_with('/') {
+            working_dir.clone_from(&cwd);
+        }
         Self { vertex, config, environment, args: Vec::new(), cwd, cmd_set: false }
     }
 }
