@@ -50,7 +50,7 @@ async fn has_blob_in(
 ) -> Result<bool, RegistryError> {
     let url = session.url(&format!("{}/blobs/{digest}", reference.repository())).await?;
     let call = Call::new(Method::HEAD, url, scope);
-    match retrying(retry, async || session.send(&call).await).await {
+    match retrying(retry, || session.send(&call)).await {
         Ok(_) => Ok(true),
         Err(error) if matches!(error.status().map(|status| status.as_u16()), Some(404 | 405 | 501)) => {
             Ok(false)
@@ -73,7 +73,7 @@ pub(crate) async fn blob(
     if has_blob_in(session, retry, reference, digest, scope.clone()).await? {
         return Ok(PushOutcome::Existed);
     }
-    retrying(retry, async || {
+    retrying(retry, || async {
         let Some(location) = begin(session, reference, digest, mount_from).await? else {
             return Ok(PushOutcome::Mounted);
         };
@@ -145,7 +145,7 @@ pub(crate) async fn manifest(
     let call = Call::new(Method::PUT, url, Scope::push(reference.repository()))
         .header(CONTENT_TYPE, media_type)
         .payload(Payload::Bytes(document.bytes.clone()));
-    let response = retrying(retry, async || session.send(&call).await).await?;
+    let response = retrying(retry, || session.send(&call)).await?;
     check_digest(&call, &response, &document.digest, reference)?;
     Ok(document.digest.clone())
 }

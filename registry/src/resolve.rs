@@ -115,7 +115,7 @@ pub(crate) async fn manifest(
     target: &str,
 ) -> Result<Document, RegistryError> {
     let call = manifest_call(session, Method::GET, reference, target).await?;
-    retrying(retry, async || {
+    retrying(retry, || async {
         let unusable = |source| RegistryError::Document { reference: reference.familiar(), source };
         let response = session.send(&call).await?;
         let text = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -150,7 +150,7 @@ pub(crate) async fn digest(
     reference: &Reference,
 ) -> Result<Digest, RegistryError> {
     let call = manifest_call(session, Method::HEAD, reference, reference.target()).await?;
-    match retrying(retry, async || session.send(&call).await).await {
+    match retrying(retry, || session.send(&call)).await {
         Ok(response) => {
             let digest = response.headers().get(CONTENT_DIGEST).and_then(|value| value.to_str().ok());
             if let Some(digest) = digest.and_then(|digest| Digest::from_str(digest).ok()) {

@@ -50,10 +50,16 @@ impl RetryPolicy {
 }
 
 /// Performs `operation` until it succeeds, fails for good, or was tried often enough.
-pub(crate) async fn retrying<T>(
+///
+/// The operation is a closure that returns a future, not an async closure: only so can the compiler see that what
+/// awaits it may move between threads.
+pub(crate) async fn retrying<T, F>(
     policy: &RetryPolicy,
-    mut operation: impl AsyncFnMut() -> Result<T, RegistryError>,
-) -> Result<T, RegistryError> {
+    mut operation: impl FnMut() -> F,
+) -> Result<T, RegistryError>
+where
+    F: Future<Output = Result<T, RegistryError>>,
+{
     let mut failed = 0;
     loop {
         match operation().await {
