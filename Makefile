@@ -9,6 +9,13 @@
 
 CARGO ?= cargo
 IMAGES := target/base-images
+# .cargo/config.toml names the target, so the binary stands below its name.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+KILN = target/$(HOST)/release/kiln
+# End-to-end tests and benchmark make namespaces and other users' files: as an ordinary user they run through sudo.
+ifneq ($(shell id -u),0)
+export CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER = sudo -E
+endif
 
 .PHONY: all demo test lint deny bench build images set-up clean
 
@@ -24,7 +31,7 @@ images: set-up
 	@scripts/base-images $(IMAGES)
 
 demo: build images
-	@scripts/demo
+	@scripts/demo $(KILN)
 
 test: lint deny images
 	$(CARGO) test --workspace --locked --no-fail-fast

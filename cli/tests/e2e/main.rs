@@ -9,7 +9,20 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod bad_input;
+mod cache;
+mod commands;
+mod concurrency;
+mod crash;
+mod determinism;
 mod differential;
+mod elsewhere;
+mod exchange;
+mod idle;
+mod interrupt;
+mod run;
+mod trace;
+
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the binaries that share this uses its part")]
 mod support;

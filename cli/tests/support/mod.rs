@@ -3,11 +3,14 @@
 //!
 //! Used by the test binary `e2e` and the benchmark `peers`, each of which uses its part.
 
+pub mod beacon;
 pub mod context;
 pub mod daemon;
 pub mod environment;
 pub mod image;
+pub mod leftovers;
 pub mod peer;
+pub mod progress;
 pub mod registry;
 pub mod tool;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::daemon::Daemon;
 use super::image::Image;
 use super::scratch_dir;
-use super::tool::{Outcome, run, tool, tool_ok};
+use super::tool::{Outcome, run, tool, tool_at, tool_ok};
 
 /// A builder that reads Dockerfiles.
 pub trait Peer {
@@ -21,36 +21,45 @@ pub trait Peer {
 /// buildah and podman, which share a store.
 pub struct Containers {
     dir: PathBuf,
+    /// Another buildah than Debian's.
+    buildah: Option<PathBuf>,
 }
 
 impl Containers {
     /// With its state in `dir`.
     pub fn new(dir: &Path) -> Containers {
-        let containers = Containers { dir: dir.to_owned() };
+        let containers = Containers { dir: dir.to_owned(), buildah: None };
         std::fs::create_dir_all(containers.dir.join("tmp")).expect("the state directory can be made");
         containers
     }
 
+    /// The same, with this buildah.
+    pub fn with_buildah(mut self, program: &Path) -> Containers {
+        self.buildah = Some(program.to_owned());
+        self
+    }
+
     /// A `buildah` command line with the store's options.
     pub fn buildah(&self) -> Command {
-        self.with_store("buildah")
+        let mut command = self.buildah.as_ref().map_or_else(|| tool("buildah"), |program| tool_at(program));
+        self.add_store(&mut command);
+        command
     }
 
     /// A `podman` command line with the store's options.
     pub fn podman(&self) -> Command {
-        let mut command = self.with_store("podman");
+        let mut command = tool("podman");
+        self.add_store(&mut command);
         command.arg("--tmpdir").arg(self.dir.join("libpod"));
         // Debian's crun refuses hybrid cgroups, and a host without systemd has no systemd cgroup manager.
         command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
         command
     }
 
-    fn with_store(&self, program: &str) -> Command {
-        let mut command = tool(program);
+    fn add_store(&self, command: &mut Command) {
         command.env("HOME", &self.dir).env("TMPDIR", self.dir.join("tmp")).current_dir(&self.dir);
         command.arg("--root").arg(self.dir.join("root")).arg("--runroot").arg(self.dir.join("run"));
         command.args(["--storage-driver", "overlay"]);
-        command
     }
 
     /// The `buildah build` command line. Docker's image format, since OCI's has no place for HEALTHCHECK, SHELL and ONBUILD.
@@ -88,6 +97,10 @@ impl Drop for Containers {
         unmount_below(&self.dir);
     }
 }
+
+/// What `podman run` is given. Its default limits are higher than what a machine may allow, so low ones are asked for.
+pub const PODMAN_RUN: [&str; 8] =
+    ["run", "--rm", "--network", "host", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
 
 /// Docker's daemon with BuildKit, on a socket of its own.
 pub struct Docker {

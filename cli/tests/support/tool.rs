@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// Where programs are looked for: Debian's directories, not the caller's PATH, which may put others in front.
@@ -16,6 +16,11 @@ pub fn tool(program: &str) -> Command {
     let path = installed(program).unwrap_or_else(|| {
         panic!("`{program}` is not installed; run `make set-up`, or `apt-get install {}`", package(program))
     });
+    tool_at(&path)
+}
+
+/// A command of the program at this path, with nothing in its environment but a PATH.
+pub fn tool_at(path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env_clear().env("PATH", PATH).stdin(Stdio::null());
     command

@@ -1,0 +1,129 @@
+//! The numbers, and what is asked of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::measure::Measured;
+use crate::support::tool::{installed, run, tool};
+
+/// How many times as fast as whom kiln has to be at what.
+const ASKED: &[(&str, &str, f64)] = &[
+    ("cold", "docker", 4.0),
+    ("no-op", "docker", 15.0),
+    ("no-op", "buildah", 50.0),
+    ("one file changed", "docker", 2.5),
+    ("50 x RUN true", "docker", 8.0),
+    ("run --rm true", "buildah", 5.0),
+];
+
+/// What kiln may use at most, at whatever it does.
+const MEMORY: u64 = 100_000_000;
+
+/// All measurements.
+pub struct Report {
+    builders: Vec<String>,
+    kinds: Vec<&'static str>,
+    measured: BTreeMap<(&'static str, usize), Vec<Measured>>,
+}
+
+/// Least, middle and most of some durations.
+struct Spread {
+    least: Duration,
+    median: Duration,
+    most: Duration,
+}
+
+impl Report {
+    /// Without measurements; the first builder is the one that the others are compared with.
+    pub fn new(builders: Vec<String>) -> Report {
+        Report { builders, kinds: Vec::new(), measured: BTreeMap::new() }
+    }
+
+    /// Prints what the numbers depend on.
+    pub fn describe_machine(&self) {
+        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+        let kernel = run(tool("uname").arg("-r")).stdout;
+        let pigz = if installed("unpigz").is_some() { "with" } else { "without" };
+        println!("{cores} cores, Linux {}, {pigz} pigz; podman runs what buildah builds", kernel.trim());
+        println!("builders: {}\n", self.builders.join(", "));
+    }
+
+    /// Adds a measurement.
+    pub fn add(&mut self, kind: &'static str, builder: usize, measured: Measured) {
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+        eprintln!("  {kind}: {} {}", self.builders[builder], seconds(measured.wall));
+        self.measured.entry((kind, builder)).or_default().push(measured);
+    }
+
+    /// Prints the table, and which of the things asked for hold.
+    pub fn print(&self) {
+        println!(
+            "{:<20}{:<20}{:>8}{:>9}{:>9}{:>8}{:>10}{:>10}",
+            "", "", "min", "median", "max", "ratio", "process", "daemons"
+        );
+        for kind in &self.kinds {
+            for (number, name) in self.builders.iter().enumerate() {
+                self.print_row(kind, number, name);
+            }
+        }
+        println!();
+        for (kind, peer, times) in ASKED {
+            match self.ratio(kind, peer) {
+                Some(ratio) => {
+                    let verdict = if ratio >= *times { "holds" } else { "MISSED" };
+                    println!("{verdict:<7} {kind}: {ratio:.1} times as fast as {peer}, {times} asked");
+                }
+                None => println!("unknown {kind}: {peer} took no part"),
+            }
+        }
+        let most = self.kinds.iter().map(|kind| self.memory(kind, 0).0).max().unwrap_or_default();
+        let verdict = if most <= MEMORY { "holds" } else { "MISSED" };
+        println!("{verdict:<7} peak memory: {}, {} asked", megabytes(most), megabytes(MEMORY));
+    }
+
+    fn print_row(&self, kind: &'static str, number: usize, name: &str) {
+        let Some(spread) = self.spread(kind, number) else { return };
+        let ratio =
+            self.spread(kind, 0).map_or(0.0, |own| spread.median.as_secs_f64() / own.median.as_secs_f64());
+        let (process, daemons) = self.memory(kind, number);
+        let title = if number == 0 { kind } else { "" };
+        println!(
+            "{title:<20}{name:<20}{:>8}{:>9}{:>9}{ratio:>8.1}{:>10}{:>10}",
+            seconds(spread.least),
+            seconds(spread.median),
+            seconds(spread.most),
+            megabytes(process),
+            if daemons == 0 { String::new() } else { megabytes(daemons) },
+        );
+    }
+
+    fn ratio(&self, kind: &'static str, peer: &str) -> Option<f64> {
+        let number = self.builders.iter().position(|name| name.starts_with(peer))?;
+        let (own, theirs) = (self.spread(kind, 0)?, self.spread(kind, number)?);
+        Some(theirs.median.as_secs_f64() / own.median.as_secs_f64())
+    }
+
+    fn spread(&self, kind: &'static str, builder: usize) -> Option<Spread> {
+        let mut walls: Vec<Duration> =
+            self.measured.get(&(kind, builder))?.iter().map(|one| one.wall).collect();
+        walls.sort_unstable();
+        Some(Spread { least: walls[0], median: walls[walls.len() / 2], most: walls[walls.len() - 1] })
+    }
+
+    /// The peak of the processes, and that of the daemons.
+    fn memory(&self, kind: &'static str, builder: usize) -> (u64, u64) {
+        let all = self.measured.get(&(kind, builder)).map(Vec::as_slice).unwrap_or_default();
+        let peak = |of: fn(&Measured) -> u64| all.iter().map(of).max().unwrap_or_default();
+        (peak(|one| one.memory), peak(|one| one.daemons))
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.3}", duration.as_secs_f64())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes / 1_000_000)
+}
