@@ -196,8 +196,20 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_told_from_what_holds_no_strings() {
-        let malformed =
-            ["", "x", "[", "[\"a\"", "['a']", "[\"a\",]", "[a]", "[\"\u{1}\"]", "[\"\\x\"]", "[] x", "[01]", "[ -f x ]"];
+        let malformed = [
+            "",
+            "x",
+            "[",
+            "[\"a\"",
+            "['a']",
+            "[\"a\",]",
+            "[a]",
+            "[\"\u{1}\"]",
+            "[\"\\x\"]",
+            "[] x",
+            "[01]",
+            "[ -f x ]",
+        ];
         for text in malformed {
             assert!(matches!(strings(Input::new(text)), Err(NotStrings::NotJson(_))), "{text}");
         }

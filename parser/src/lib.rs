@@ -13,6 +13,7 @@ mod line;
 mod stage;
 mod word;
 
+pub mod check;
 pub mod diagnostic;
 pub mod dockerignore;
 pub mod expand;
@@ -23,6 +24,7 @@ pub mod suggest;
 pub mod syntax;
 pub mod text;
 
+pub use check::Checks;
 pub use diagnostic::{Diagnostic, Severity};
 pub use instruction::Dockerfile;
 pub use render::render;
@@ -47,7 +49,11 @@ impl Parsed {
 /// Parses a whole Dockerfile.
 pub fn parse(source: &str) -> Parsed {
     let tree = syntax::tree(source);
+    let (checks, wrong_checks) = Checks::of(source, &tree);
     let (dockerfile, mut diagnostics) = stage::dockerfile(source, tree);
+    diagnostics.extend(wrong_checks);
+    diagnostics.extend(check::warnings(source, &dockerfile));
+    diagnostics = checks.apply(diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     Parsed { dockerfile, diagnostics }
 }

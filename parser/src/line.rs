@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn lines_lose_their_ends_and_keep_their_places() {
-        let lines: Vec<_> = Lines::new("a\r\n\nb\r\r\nc", 0).map(|line| (line.text, line.start, line.next)).collect();
+        let lines: Vec<_> =
+            Lines::new("a\r\n\nb\r\r\nc", 0).map(|line| (line.text, line.start, line.next)).collect();
         assert_eq!(lines, [("a", 0, 3), ("", 3, 4), ("b", 4, 8), ("c", 8, 9)]);
         assert_eq!(Lines::new("", 0).count(), 0);
     }

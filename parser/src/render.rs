@@ -23,12 +23,7 @@ pub fn render(diagnostics: &[Diagnostic], source: &str, file_name: &str, color: 
     diagnostics.iter().map(excerpt).collect::<Vec<_>>().join("\n")
 }
 
-fn group<'a>(
-    diagnostic: &'a Diagnostic,
-    source: &'a str,
-    starts: &[usize],
-    file_name: &'a str,
-) -> Group<'a> {
+fn group<'a>(diagnostic: &'a Diagnostic, source: &'a str, starts: &[usize], file_name: &'a str) -> Group<'a> {
     let span = bounded(diagnostic.span, source);
     let first = line_of(starts, span.start);
     let last = line_of(starts, span.end.max(span.start + 1) - 1);
@@ -74,10 +69,11 @@ mod tests {
     #[test]
     fn the_place_the_label_and_the_help_are_shown() {
         let source = "FROM a\nRNU b\nCMD c\n";
-        let diagnostic = Diagnostic::error("unknown-instruction", "unknown instruction: RNU", Span::new(7, 10))
-            .with_label("here")
-            .with_note("a note")
-            .with_help("did you mean `RUN`?");
+        let diagnostic =
+            Diagnostic::error("unknown-instruction", "unknown instruction: RNU", Span::new(7, 10))
+                .with_label("here")
+                .with_note("a note")
+                .with_help("did you mean `RUN`?");
         let text = render(&[diagnostic], source, "Dockerfile", false);
         let expected = "\
 error[unknown-instruction]: unknown instruction: RNU

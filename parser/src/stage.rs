@@ -49,7 +49,7 @@ struct Assembly {
 impl Assembly {
     fn node(&mut self, source: &str, node: Node<'_>, escape: char) {
         self.instructions += 1;
-        let opens_stage = keyword(&node) == Some("FROM");
+        let keyword = keyword(&node);
         match statement(source, node, escape, &mut self.found) {
             Some(Statement::From(from)) => {
                 let span = from.span;
@@ -57,7 +57,9 @@ impl Assembly {
                 self.before = Before::NextStage;
             }
             Some(Statement::Instruction(instruction)) => self.instruction(instruction),
-            None if opens_stage => self.before = Before::BrokenStage,
+            None if keyword == Some("FROM") => self.before = Before::BrokenStage,
+            // What cannot be read may have been meant to be FROM: then the rest has its stage.
+            None if keyword.is_none() && self.before == Before::FirstStage => self.before = Before::Reported,
             None => {}
         }
     }

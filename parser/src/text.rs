@@ -46,9 +46,10 @@ impl<'a> Text<'a> {
         let base = self.text.len();
         self.text.to_mut().push_str(&other.text);
         for piece in &other.pieces {
-            let joins = self.pieces.last().is_some_and(|last| {
-                last.source + (base + piece.at - last.at) == piece.source
-            });
+            let joins = self
+                .pieces
+                .last()
+                .is_some_and(|last| last.source + (base + piece.at - last.at) == piece.source);
             if !joins {
                 self.pieces.push(Piece { at: base + piece.at, source: piece.source });
             }

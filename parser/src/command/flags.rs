@@ -56,8 +56,9 @@ impl<'n> Flags<'n> {
         found: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut kept: Vec<&'n Flag> = Vec::new();
+        let mut once: Vec<&'static str> = Vec::new();
         for flag in flags {
-            match checked(flag, rules, instruction, &kept) {
+            match checked(flag, rules, instruction, &mut once) {
                 Ok(()) => kept.push(flag),
                 Err(diagnostic) => found.push(diagnostic),
             }
@@ -102,15 +103,24 @@ fn whole(text: &Text<'static>) -> Word {
     text.spanned(&(0..text.as_str().len()))
 }
 
-fn checked(flag: &Flag, rules: &[Rule], instruction: &str, before: &[&Flag]) -> Result<(), Diagnostic> {
+/// `once` are the flags so far that may not come again.
+fn checked(
+    flag: &Flag,
+    rules: &[Rule],
+    instruction: &str,
+    once: &mut Vec<&'static str>,
+) -> Result<(), Diagnostic> {
     let name = flag.name.value.as_str();
     let Some(rule) = rules.iter().find(|rule| rule.name == name) else {
         return Err(unknown(flag, rules, instruction));
     };
-    if rule.takes != Takes::Values && before.iter().any(|other| other.name.value == name) {
+    if once.contains(&rule.name) {
         let message = format!("duplicate flag specified: {}", flag.dashed());
         return Err(Diagnostic::error("duplicate-flag", message, flag.span)
             .with_label(format!("{instruction} takes it once")));
+    }
+    if rule.takes != Takes::Values {
+        once.push(rule.name);
     }
     let value = flag.value.as_ref().map(Text::as_str);
     match (rule.takes, value) {
@@ -121,8 +131,7 @@ fn checked(flag: &Flag, rules: &[Rule], instruction: &str, before: &[&Flag]) -> 
         }
         (Takes::Switch, Some(value)) if !is_bool(value) => {
             let message = format!("expecting boolean value for flag {}, not: {value}", flag.dashed());
-            Err(Diagnostic::error("invalid-flag-value", message, flag.span)
-                .with_help("use true or false"))
+            Err(Diagnostic::error("invalid-flag-value", message, flag.span).with_help("use true or false"))
         }
         _ => Ok(()),
     }
@@ -138,9 +147,8 @@ fn unknown(flag: &Flag, rules: &[Rule], instruction: &str) -> Diagnostic {
     let candidate = nearest(&flag.name.value, rules.iter().map(|rule| rule.name));
     match candidate {
         Some(candidate) => diagnostic.with_suggestion(Some(&format!("--{candidate}"))),
-        None if rules.is_empty() => diagnostic.with_help(format!(
-            "{instruction} has no flags; `--` in front of the arguments ends the flags"
-        )),
+        None if rules.is_empty() => diagnostic
+            .with_help(format!("{instruction} has no flags; `--` in front of the arguments ends the flags")),
         None => {
             let names: Vec<String> = rules.iter().map(|rule| format!("--{}", rule.name)).collect();
             diagnostic.with_help(format!("{instruction} knows {}", names.join(", ")))

@@ -52,10 +52,7 @@ pub(super) fn json_strings(
 
 /// Says that something that looks like an array is not one: `['a', 'b']` runs a program called `[a,`.
 fn warn_malformed(request: &mut Request<'_>, range: &Range<usize>, mismatch: Mismatch) {
-    let written = request.text.get(range);
-    let Some(inside) = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else { return };
-    let quoted = inside.trim_start().starts_with(['"', '\'']);
-    if !quoted || !(inside.contains(',') || inside.trim_end().ends_with(['"', '\''])) || inside.contains(']') {
+    if !looks_like_array(request.name, request.text.get(range)) {
         return;
     }
     let at = mismatch.at.clamp(range.start, range.end);
@@ -65,6 +62,13 @@ fn warn_malformed(request: &mut Request<'_>, range: &Range<usize>, mismatch: Mis
         .with_label("not JSON from here on")
         .with_help("a JSON array holds strings in double quotes: [\"a\", \"b\"]");
     request.report(diagnostic);
+}
+
+/// In RUN, `[ "$a" = "b" ]` is a test, so an array must show a comma and its end.
+fn looks_like_array(instruction: &str, written: &str) -> bool {
+    let Some(inside) = written.strip_prefix('[') else { return false };
+    let quoted = inside.trim_start().starts_with(['"', '\'']);
+    quoted && (instruction != "RUN" || (inside.ends_with(']') && inside.contains(',')))
 }
 
 /// EXPOSE: at least one word.

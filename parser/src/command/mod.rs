@@ -22,8 +22,24 @@ use request::Request;
 
 /// The keywords, in the order of the Dockerfile reference.
 const KEYWORDS: [&str; 18] = [
-    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
-    "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
 ];
 
 /// What a node says.
@@ -52,7 +68,10 @@ pub(crate) fn statement(
         return None;
     }
     let Node { text, head, heredocs, span, .. } = node;
-    let name = known_or_report(&text, &head, found)?;
+    let name = known_or_report(&text, &head, escape, found)?;
+    if head.broken {
+        return None;
+    }
     let mut request = Request { source, text: &text, name, head: &head, heredocs, escape, span, found };
     if name == "FROM" {
         return from::from(&mut request, &whole).map(Statement::From);
@@ -94,6 +113,7 @@ fn known(keyword: &str) -> Option<&'static str> {
 fn known_or_report(
     text: &crate::text::Text<'_>,
     head: &Head,
+    escape: char,
     found: &mut Vec<Diagnostic>,
 ) -> Option<&'static str> {
     let written = text.get(&head.keyword);
@@ -101,12 +121,12 @@ fn known_or_report(
     if name.is_none() {
         let message = format!("unknown instruction: {}", shortened(written));
         let diagnostic = Diagnostic::error("unknown-instruction", message, text.span(&head.keyword));
-        found.push(explained(diagnostic, written));
+        found.push(explained(diagnostic, written, escape));
     }
     name
 }
 
-fn explained(diagnostic: Diagnostic, written: &str) -> Diagnostic {
+fn explained(diagnostic: Diagnostic, written: &str, escape: char) -> Diagnostic {
     let letters = written.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(written.len());
     if let Some(name) = known(&written[..letters]) {
         return diagnostic.with_help(format!("put a space behind `{name}`"));
@@ -114,7 +134,7 @@ fn explained(diagnostic: Diagnostic, written: &str) -> Diagnostic {
     match nearest(written, KEYWORDS) {
         Some(name) => diagnostic.with_suggestion(Some(name)),
         None => diagnostic
-            .with_help("if this line continues the one before it, end that line with the escape character"),
+            .with_help(format!("if this line continues the one before it, end that line with `{escape}`")),
     }
 }
 

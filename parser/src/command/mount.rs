@@ -22,8 +22,25 @@ use crate::text::Text;
 
 /// Every key that some type of mount knows.
 const KEYS: [&str; 19] = [
-    "type", "from", "source", "src", "target", "dst", "destination", "readonly", "ro", "readwrite", "rw", "id",
-    "sharing", "mode", "uid", "gid", "size", "required", "env",
+    "type",
+    "from",
+    "source",
+    "src",
+    "target",
+    "dst",
+    "destination",
+    "readonly",
+    "ro",
+    "readwrite",
+    "rw",
+    "id",
+    "sharing",
+    "mode",
+    "uid",
+    "gid",
+    "size",
+    "required",
+    "env",
 ];
 
 const KINDS: &[(&str, MountKind)] = &[

@@ -4,6 +4,7 @@ use super::request::Request;
 use super::{command, known_or_report};
 use crate::diagnostic::Diagnostic;
 use crate::instruction::{Command, Heredoc, Instruction, Onbuild};
+use crate::span::Span;
 use crate::syntax::split_head;
 
 /// ONBUILD.
@@ -12,7 +13,10 @@ pub(super) fn onbuild(request: &mut Request<'_>) -> Option<Command> {
     request.requires_arguments()?;
     let range = request.arguments().clone();
     let head = split_head(request.text, range.clone(), request.escape, request.found);
-    let name = known_or_report(request.text, &head, request.found)?;
+    let name = known_or_report(request.text, &head, request.escape, request.found)?;
+    if head.broken {
+        return None;
+    }
     let keyword = request.span_of(&head.keyword);
     if let Some(message) = refused(name) {
         let diagnostic = Diagnostic::error("invalid-trigger", message, keyword);
@@ -21,7 +25,7 @@ pub(super) fn onbuild(request: &mut Request<'_>) -> Option<Command> {
     }
     let written = request.text.get(&range).to_owned();
     let text = with_bodies(request.source, &written, &request.heredocs);
-    let span = crate::span::Span::new(keyword.start, request.span.end);
+    let span = Span::new(keyword.start, request.span.end);
     let mut trigger = Request {
         source: request.source,
         text: request.text,

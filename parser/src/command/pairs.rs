@@ -57,7 +57,8 @@ fn legacy(request: &mut Request<'_>) -> Option<KeyValue> {
         request.report(diagnostic.with_help(format!("write {name} {}=…", key.as_str())));
         return None;
     }
-    let message = format!("\"{name} key=value\" should be used instead of legacy \"{name} key value\" format");
+    let message =
+        format!("\"{name} key=value\" should be used instead of legacy \"{name} key value\" format");
     let span = request.span_of(request.arguments());
     request.report(Diagnostic::warning("LegacyKeyValueFormat", message, span));
     Some(KeyValue { key: request.word(&key.range()), value: request.word(&value.range()), legacy: true })
@@ -96,7 +97,9 @@ fn report_no_equals(request: &mut Request<'_>, word: &Range<usize>) {
     let message = format!("Syntax error - can't find = in \"{written}\". Must be of the form: name=value");
     let diagnostic = Diagnostic::error("missing-equals", message, request.span_of(word));
     request.report(
-        diagnostic.with_label("no `=` in this word").with_help("a value with white space needs quotes: name=\"a b\""),
+        diagnostic
+            .with_label("no `=` in this word")
+            .with_help("a value with white space needs quotes: name=\"a b\""),
     );
 }
 

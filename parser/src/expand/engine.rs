@@ -95,9 +95,8 @@ impl<'v> Engine<'v> {
 
     /// The run of characters that mean nothing.
     fn plain<'a>(&self, input: Input<'a>, stop: Option<char>, output: &mut Output) -> Input<'a> {
-        let special = |c: char| {
-            Some(c) == stop || c == self.mode.escape || matches!(c, '\'' | '"' | '$' | '<')
-        };
+        let special =
+            |c: char| Some(c) == stop || c == self.mode.escape || matches!(c, '\'' | '"' | '$' | '<');
         let first = input.first().map_or(0, char::len_utf8);
         let length = input.take_from(first).position(special).map_or(input.input_len(), |at| first + at);
         let (rest, run) = input.take_split(length);
@@ -227,10 +226,9 @@ impl<'v> Engine<'v> {
         if value.is_none() && self.mode.keep_unset {
             return Ok((after, whole.as_str().to_owned()));
         }
-        let value = self.apply(name, operator, value, &first, &second).map_err(|message| ExpandError {
-            message,
-            range: whole.range(),
-        })?;
+        let value = self
+            .apply(name, operator, value, &first, &second)
+            .map_err(|message| ExpandError { message, range: whole.range() })?;
         Ok((after, value))
     }
 
@@ -263,9 +261,7 @@ impl<'v> Engine<'v> {
         let present = |empty_too: bool| value.filter(|value| !(empty_too && value.is_empty()));
         match operator {
             Operator::Default { empty_too } => Ok(present(empty_too).unwrap_or(first).to_owned()),
-            Operator::Alternative { empty_too } => {
-                Ok(present(empty_too).map_or("", |_| first).to_owned())
-            }
+            Operator::Alternative { empty_too } => Ok(present(empty_too).map_or("", |_| first).to_owned()),
             Operator::Required { empty_too } => {
                 let state = if value.is_none() { "unset" } else { "empty" };
                 let message = || match first {
@@ -338,4 +334,3 @@ fn unsupported(modifier: &str, range: Range<usize>) -> ExpandError {
 fn syntax_error(message: &str, range: Range<usize>) -> ExpandError {
     ExpandError { message: format!("syntax error: {message}"), range }
 }
-

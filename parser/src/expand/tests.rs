@@ -294,9 +294,12 @@ fn long_values_are_matched_in_little_time() {
     let mut vars = scope();
     vars.insert("LONG".to_owned(), "a".repeat(100_000));
     let lex = Lex::new('\\');
-    for (text, length) in
-        [("${LONG//*b/x}", 100_000), ("${LONG//a/bb}", 200_000), ("${LONG##*a*a*a}", 0), ("${LONG%%b*}", 100_000)]
-    {
+    for (text, length) in [
+        ("${LONG//*b/x}", 100_000),
+        ("${LONG//a/bb}", 200_000),
+        ("${LONG##*a*a*a}", 0),
+        ("${LONG%%b*}", 100_000),
+    ] {
         assert_eq!(lex.expand_word(text, &vars).unwrap().value.len(), length, "{text}");
     }
 }

@@ -22,6 +22,8 @@ pub struct Head {
     pub flags: Vec<Flag>,
     /// Everything behind the flags, trimmed.
     pub arguments: Range<usize>,
+    /// Whether a quote in the flags is never closed, so that nobody knows where the arguments start.
+    pub broken: bool,
 }
 
 /// White space that separates the words of a line.
@@ -39,9 +41,9 @@ pub(crate) fn split_head(
     let input = Input::part(text.as_str(), &trim(text.as_str(), range));
     let end = input.range().end;
     let split: Match<'_, _> = (take_till(is_blank), take_while(char::is_whitespace)).parse(input);
-    let (mut rest, (keyword, _)): (_, (Input<'_>, Input<'_>)) =
-        split.unwrap_or((input, (input, input)));
+    let (mut rest, (keyword, _)): (_, (Input<'_>, Input<'_>)) = split.unwrap_or((input, (input, input)));
     let mut flags = Vec::new();
+    let mut broken = false;
     loop {
         match next_flag(escape, rest) {
             Ok((after, Next::Flag(pieces))) => {
@@ -55,12 +57,13 @@ pub(crate) fn split_head(
             Err(nom::Err::Error(mismatch) | nom::Err::Failure(mismatch)) => {
                 found.push(unclosed_flag(text.span(&(rest.offset()..end)), mismatch));
                 rest = Input::part(text.as_str(), &(end..end));
+                broken = true;
                 break;
             }
             Ok((_, Next::Arguments)) | Err(nom::Err::Incomplete(_)) => break,
         }
     }
-    Head { keyword: keyword.range(), flags, arguments: rest.offset()..end }
+    Head { keyword: keyword.range(), flags, arguments: rest.offset()..end, broken }
 }
 
 fn skip_blanks(input: Input<'_>) -> Input<'_> {

@@ -4,6 +4,7 @@
 //! nothing but `[N]<<[-]WORD` is one. A body runs to the line that is exactly the delimiter.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use nom::Parser;
@@ -71,6 +72,60 @@ fn number(digits: &str) -> u32 {
     if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u32::MAX) }
 }
 
+/// The lines that could end a heredoc, so that a file full of heredocs without end is not searched to its end
+/// for each of them.
+#[derive(Debug, Default)]
+pub(super) struct Ends<'a> {
+    /// Where each line, cut as [`End`] says, stands last; filled when a search first reached the end.
+    last: Option<HashMap<(End, &'a str), usize>>,
+}
+
+/// What of a line must be the delimiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum End {
+    /// All of it.
+    Exact,
+    /// What follows its leading tabs.
+    Stripped,
+    /// What is not white space at its ends: no end at all, but probably meant to be one.
+    Likely,
+}
+
+impl End {
+    fn of<'t>(self, line: &Line<'t>) -> &'t str {
+        match self {
+            Self::Exact => line.text,
+            Self::Stripped => line.text.trim_start_matches('\t'),
+            Self::Likely => line.text.trim(),
+        }
+    }
+}
+
+impl<'a> Ends<'a> {
+    /// The first line of `lines` that ends the heredoc `name`, and the lines behind it.
+    fn find(
+        &mut self,
+        end: End,
+        name: &str,
+        source: &'a str,
+        lines: &Lines<'a>,
+    ) -> Option<(Line<'a>, Lines<'a>)> {
+        if let Some(last) = &self.last
+            && last.get(&(end, name)).is_none_or(|last| *last < lines.at())
+        {
+            return None;
+        }
+        let mut ahead = lines.clone();
+        let found = ahead.by_ref().find(|line| end.of(line) == name);
+        if found.is_none() {
+            let kinds = [End::Exact, End::Stripped, End::Likely];
+            let every = |line: Line<'a>| kinds.map(|end| ((end, end.of(&line)), line.start));
+            self.last.get_or_insert_with(|| Lines::new(source, 0).flat_map(every).collect());
+        }
+        found.map(|line| (line, ahead))
+    }
+}
+
 /// Reads the body that belongs to `marker` from `lines`. Without an end the likely end, or else the end of the
 /// file, is taken for it.
 pub(super) fn body<'a>(
@@ -78,21 +133,18 @@ pub(super) fn body<'a>(
     text: &Text<'_>,
     marker: Marker,
     lines: &mut Lines<'a>,
+    ends: &mut Ends<'a>,
 ) -> (Heredoc, Span, Option<Unterminated>) {
     let start = lines.at();
-    let is_end = |line: &Line<'_>| {
-        let text = if marker.strip_tabs { line.text.trim_start_matches('\t') } else { line.text };
-        text == marker.name
-    };
-    let mut ahead = lines.clone();
-    let mut end = ahead.by_ref().find(|line| is_end(line));
+    let exact = if marker.strip_tabs { End::Stripped } else { End::Exact };
+    let mut end = ends.find(exact, &marker.name, source, lines);
     let mut unterminated = None;
     if end.is_none() {
-        ahead = lines.clone();
-        end = ahead.by_ref().find(|line| line.text.trim() == marker.name);
-        unterminated = Some(Unterminated { likely_end: end.map(|line| line.span()) });
+        end = ends.find(End::Likely, &marker.name, source, lines);
+        unterminated = Some(Unterminated { likely_end: end.as_ref().map(|(line, _)| line.span()) });
     }
-    *lines = end.map_or_else(|| Lines::new(source, source.len()), |_| ahead);
+    let (end, rest) = end.map_or((None, Lines::new(source, source.len())), |(line, rest)| (Some(line), rest));
+    *lines = rest;
     let span = Span::new(start, end.map_or(source.len(), |line| line.start));
     let last = end.map_or(span, |line| line.span());
     let written = source.get(span.range()).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! One pass: each line is looked at once, except the ends of unterminated heredocs.
 
 use super::head::{Head, split_head};
-use super::heredoc::{self, Marker};
+use super::heredoc::{self, Ends, Marker};
 use super::{Item, Node};
 use crate::diagnostic::Diagnostic;
 use crate::directive::prologue;
@@ -33,7 +33,8 @@ pub fn tree(source: &str) -> Tree<'_> {
     let prologue = prologue(source);
     let lines = Lines::new(source, prologue.end);
     let escape = prologue.escape.unwrap_or(DEFAULT_ESCAPE);
-    let mut reader = Reader { source, lines, escape, items: prologue.items, found: prologue.found };
+    let (items, found) = (prologue.items, prologue.found);
+    let mut reader = Reader { source, lines, escape, items, found, ends: Ends::default() };
     reader.long_lines();
     while let Some(line) = reader.lines.next() {
         reader.line(line);
@@ -47,6 +48,7 @@ struct Reader<'a> {
     escape: char,
     items: Vec<Item<'a>>,
     found: Vec<Diagnostic>,
+    ends: Ends<'a>,
 }
 
 /// The physical lines of one logical line.
@@ -136,12 +138,8 @@ impl<'a> Reader<'a> {
         heredocs
     }
 
-    fn heredoc(
-        &mut self,
-        text: &Text<'a>,
-        marker: Marker,
-    ) -> (Heredoc, Span, Option<heredoc::Unterminated>) {
-        heredoc::body(self.source, text, marker, &mut self.lines)
+    fn heredoc(&mut self, text: &Text<'a>, marker: Marker) -> (Heredoc, Span, Option<heredoc::Unterminated>) {
+        heredoc::body(self.source, text, marker, &mut self.lines, &mut self.ends)
     }
 }
 
@@ -165,8 +163,8 @@ fn empty_continuation(span: Span) -> Diagnostic {
 
 fn unterminated_heredoc(name: &str, marker: Span, why: heredoc::Unterminated) -> Diagnostic {
     let message = format!("unterminated heredoc: no line is exactly `{name}`");
-    let diagnostic = Diagnostic::error("unterminated-heredoc", message, marker)
-        .with_label("this heredoc has no end");
+    let diagnostic =
+        Diagnostic::error("unterminated-heredoc", message, marker).with_label("this heredoc has no end");
     match why.likely_end {
         Some(_) => diagnostic.with_help(format!(
             "a later line holds `{name}` with white space around it: the end must stand alone on its line \

@@ -1,0 +1,4 @@
+ARG A
+RUN a
+ARG B
+FROM debian

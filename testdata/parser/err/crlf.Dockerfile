@@ -1,0 +1,5 @@
+FROM debian
+RNU a \
+  b
+COPY --x a \
+ b

@@ -1,0 +1,9 @@
+FROM debian:12
+ENV A
+ENV A=1 B C=2
+ENV =1
+ENV A=1 =2
+LABEL a=b c d
+ARG =1
+ARG A =2
+LABEL k

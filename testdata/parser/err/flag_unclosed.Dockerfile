@@ -1,0 +1,5 @@
+FROM debian:12
+COPY --chown="a b c
+RUN --mount='type=cache a
+RUN ok
+FOO

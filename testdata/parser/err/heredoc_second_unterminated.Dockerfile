@@ -1,0 +1,5 @@
+FROM debian:12
+COPY <<A <<B /x/
+a
+A
+b

@@ -1,0 +1,5 @@
+FROM debian:12
+RNU a
+COPPY a b
+ENTRYPIONT a
+ADDD x y

@@ -1,0 +1,4 @@
+from debian
+Run true
+cMd true
+eNtRyPoInT ["a"]

@@ -1,0 +1,11 @@
+FROM debian AS context
+CMD a
+ENTRYPOINT ["a"]
+CMD b
+HEALTHCHECK NONE
+CMD c
+HEALTHCHECK NONE
+FROM debian AS b
+CMD a
+FROM debian AS B
+run a

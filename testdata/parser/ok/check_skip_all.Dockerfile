@@ -1,0 +1,6 @@
+# check=skip=all
+from debian AS Build
+Run a \
+
+ b
+MAINTAINER me

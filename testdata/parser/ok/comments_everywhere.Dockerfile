@@ -1,0 +1,6 @@
+# top
+FROM debian
+  # indented
+RUN true # not a comment
+
+# bottom

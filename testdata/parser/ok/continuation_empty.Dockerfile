@@ -1,0 +1,7 @@
+FROM debian:12
+RUN one \
+
+    two \
+   
+    three
+ENV A=1

@@ -1,0 +1,4 @@
+FR\
+OM debian
+WORK\
+DIR /a

@@ -1,0 +1,7 @@
+FROM debian
+RUN a \
+  b
+RUN <<EOF
+x
+EOF
+ENV A=b

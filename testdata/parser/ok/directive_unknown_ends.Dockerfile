@@ -1,0 +1,5 @@
+# unknown=1
+# escape=`
+FROM debian
+RUN a \
+  b

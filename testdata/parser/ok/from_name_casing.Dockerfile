@@ -1,0 +1,3 @@
+FROM debian AS Build
+FROM debian as other
+from debian AS third

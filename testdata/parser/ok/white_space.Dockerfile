@@ -1,0 +1,4 @@
+   FROM    debian
+	RUN	a  b	
+  ENV   A=1     B=2  
+	CMD [ "a" ,"b" ]  
