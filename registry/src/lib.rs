@@ -19,6 +19,8 @@ mod reference;
 mod resolve;
 mod retry;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transport;
 mod upload;
 
