@@ -1,0 +1,96 @@
+//! Base images: the lowering's questions answered from the store or a registry.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_cache::ImageRecord;
+use kiln_graph::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use crate::event::Progress;
+use crate::fetch::{FetchError, Fetcher};
+use crate::text;
+
+/// When a registry is asked about an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// Only when the store does not have it.
+    #[default]
+    Missing,
+    /// Always: what the name stands for now counts.
+    Always,
+}
+
+/// The base images of a build, once they are resolved. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Bases {
+    records: Arc<Mutex<HashMap<BaseRequest, ImageRecord>>>,
+}
+
+impl Bases {
+    /// The image that a name stood for when it was resolved.
+    pub(crate) fn get(&self, reference: &str, platform: &str) -> Option<ImageRecord> {
+        let request = BaseRequest { reference: reference.to_owned(), platform: platform.to_owned() };
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).get(&request).cloned()
+    }
+
+    fn insert(&self, request: BaseRequest, record: ImageRecord) {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(request, record);
+    }
+}
+
+/// The lowering's port, implemented on a store and a registry.
+///
+/// [`ResolveBase::resolve`] blocks: it is to be called where blocking is allowed (a thread of its own or
+/// `spawn_blocking`), never on a thread that drives the runtime.
+pub struct Resolver {
+    pub(crate) fetcher: Fetcher,
+    pub(crate) policy: PullPolicy,
+    pub(crate) progress: Progress,
+    pub(crate) runtime: Handle,
+    pub(crate) bases: Bases,
+}
+
+impl Resolver {
+    /// What has been resolved, for [`crate::BuildRequest`].
+    pub fn bases(&self) -> Bases {
+        self.bases.clone()
+    }
+
+    async fn resolve_all(&self, requests: &[BaseRequest]) -> Vec<Result<ResolvedBase, ResolveFailure>> {
+        let mut answers: Vec<Option<Result<ResolvedBase, ResolveFailure>>> = vec![None; requests.len()];
+        let mut asked = JoinSet::new();
+        for (index, request) in requests.iter().enumerate() {
+            let (fetcher, request, progress) = (self.fetcher.clone(), request.clone(), self.progress.clone());
+            let always = self.policy == PullPolicy::Always;
+            asked.spawn(async move {
+                let record = fetcher.image(&request.reference, &request.platform, always, &progress).await;
+                (index, record.and_then(|record| fetcher.config(&record).map(|config| (record, config))))
+            });
+        }
+        while let Some(joined) = asked.join_next().await {
+            let Ok((index, result)) = joined else { continue };
+            answers[index] = Some(match result {
+                Ok((record, config)) => {
+                    let digest =
+                        record.manifest.as_ref().map_or(&record.id, |manifest| manifest.digest()).to_string();
+                    self.bases.insert(requests[index].clone(), record);
+                    Ok(ResolvedBase { digest, config })
+                }
+                Err(error) => Err(failure(&error)),
+            });
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(failure(&FetchError::Lost)))).collect()
+    }
+}
+
+impl ResolveBase for Resolver {
+    fn resolve(&self, requests: &[BaseRequest]) -> Vec<Result<ResolvedBase, ResolveFailure>> {
+        self.runtime.block_on(self.resolve_all(requests))
+    }
+}
+
+fn failure(error: &FetchError) -> ResolveFailure {
+    ResolveFailure { message: text::chain(error), help: error.hint() }
+}

@@ -1,0 +1,151 @@
+//! Why a build failed.
+
+use std::path::PathBuf;
+
+use kiln_cache::StoreError;
+use kiln_graph::Location;
+use kiln_sandbox::SandboxError;
+
+use crate::content::select::SelectError;
+use crate::content::{Missing, TreeError};
+use crate::fetch::FetchError;
+use crate::step::file::FileError;
+use crate::step::user::UserError;
+
+/// A build that has no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A step failed.
+    #[error("{name}: {cause}")]
+    Step {
+        /// The step's name as shown.
+        name: String,
+        /// Where it was written.
+        location: Option<Location>,
+        /// The last lines that its command wrote.
+        log: Vec<Vec<u8>>,
+        /// What went wrong.
+        #[source]
+        cause: Box<StepError>,
+    },
+    /// The plan names a context that was not given.
+    #[error("no context named `{name}` was given to the build")]
+    NoContext {
+        /// Its name.
+        name: String,
+    },
+    /// A context cannot be used.
+    #[error("cannot use {path} as a build context", path = path.display())]
+    Context {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<TreeError>,
+    },
+    /// The plan is not one: a vertex names an input that is no file system, or none at all.
+    #[error("the build plan is malformed: {detail}")]
+    Plan {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The store failed outside any step.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The build was stopped.
+    #[error("the build was cancelled")]
+    Cancelled,
+}
+
+/// Why one step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The command ended with an exit code other than 0.
+    #[error("the command exited with code {code}")]
+    Exited {
+        /// The code.
+        code: i32,
+    },
+    /// The command was killed by a signal.
+    #[error("the command was killed by signal {signal}")]
+    Killed {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The command could not be started.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A file step failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The user of a command is unknown.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// An image or one of its layers could not be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The output of the command could not be read.
+    #[error("cannot read the command's output")]
+    Output {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An input of the step is not a file system.
+    #[error("the build plan is malformed: {detail}")]
+    Plan {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The build was stopped while the step ran.
+    #[error("cancelled")]
+    Cancelled,
+    /// A part of the builder stopped without an answer.
+    #[error("an internal task of the builder ended without a result")]
+    Lost,
+}
+
+crate::causes::store_causes!(BuildError);
+crate::causes::store_causes!(StepError);
+
+impl BuildError {
+    /// Where in the frontend's text the failure belongs.
+    pub fn location(&self) -> Option<&Location> {
+        match self {
+            Self::Step { location, .. } => location.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What the user can do about it, where that can be said.
+    pub fn hint(&self) -> Option<String> {
+        let Self::Step { cause, .. } = self else { return None };
+        match &**cause {
+            StepError::File(FileError::Select(SelectError::NotFound { missing, similar, .. })) => {
+                match missing {
+                    Missing::Ignored { pattern } => {
+                        Some(format!("it exists, but the .dockerignore pattern `{pattern}` leaves it out"))
+                    }
+                    Missing::Absent => similar.as_ref().map(|name| format!("did you mean `{name}`?")),
+                }
+            }
+            StepError::Sandbox(SandboxError::CommandNotFound { command, .. }) => Some(format!(
+                "the image has no `{command}`: install it in an earlier step or use its full path"
+            )),
+            StepError::Fetch(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    /// True when the build was stopped rather than failed.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Step { cause, .. } => matches!(**cause, StepError::Cancelled),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Getting images and layers that are not here yet.
+//!
+//! Resolving a name costs a manifest and a configuration; a layer's blob is fetched only when something
+//! reads its files or sends them on. What is fetched at the same moment from several places is fetched once:
+//! within this process through [`Flights`], across processes through the store's locks.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use kiln_cache::{DiffId, Digest, ImageRecord, KeyBuilder, Store, StoreError};
+use kiln_graph::image::ImageConfig;
+use kiln_registry::{Client, Descriptor, Reference, ReferenceError, RegistryError};
+use tokio::sync::OnceCell;
+
+use crate::event::Progress;
+use crate::snapshot::{LayerRef, Remote, Snapshot};
+use crate::task::blocking;
+
+/// Largest image configuration that is read back from the store: the registry's limit on documents.
+const MAX_CONFIG: u64 = kiln_registry::MAX_DOCUMENT;
+
+/// Why an image or a layer could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The name is not one.
+    #[error("`{reference}` is not an image reference")]
+    Reference {
+        /// As written.
+        reference: String,
+        /// Why.
+        #[source]
+        source: ReferenceError,
+    },
+    /// The registry did not give it.
+    #[error("cannot pull {reference}")]
+    Pull {
+        /// The image.
+        reference: String,
+        /// Why.
+        #[source]
+        source: Box<RegistryError>,
+    },
+    /// The image's documents contradict each other.
+    #[error("{reference} is not a usable image: {detail}")]
+    Inconsistent {
+        /// The image.
+        reference: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A layer is neither here nor anywhere it could be fetched from.
+    #[error("layer {diff_id} is missing from the store")]
+    LayerMissing {
+        /// Which.
+        diff_id: DiffId,
+    },
+    /// A blob could not be written.
+    #[error("cannot write the blob {digest}")]
+    Write {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part of the builder stopped without an answer.
+    #[error("an internal task of the builder ended without a result")]
+    Lost,
+}
+
+crate::causes::store_causes!(FetchError);
+
+impl FetchError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Pull { source, .. } => source.hint(),
+            Self::LayerMissing { .. } => Some("pull or build its image again".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// One download at a time for each blob.
+///
+/// This is the only place that touches the map: no guard of it lives across an await.
+#[derive(Debug, Default)]
+struct Flights {
+    cells: DashMap<Digest, Arc<OnceCell<()>>>,
+}
+
+impl Flights {
+    fn cell(&self, digest: &Digest) -> Arc<OnceCell<()>> {
+        self.cells.entry(digest.clone()).or_default().clone()
+    }
+
+    fn landed(&self, digest: &Digest) {
+        self.cells.remove(digest);
+    }
+}
+
+/// Gets images and layers, into the store.
+#[derive(Clone)]
+pub(crate) struct Fetcher {
+    store: Store,
+    client: Client,
+    flights: Arc<Flights>,
+    /// Trees that are known to be there. They stay while the build holds the store's use lock.
+    known: Arc<DashMap<DiffId, PathBuf>>,
+}
+
+impl Fetcher {
+    /// A fetcher between this store and this client.
+    pub(crate) fn new(store: Store, client: Client) -> Self {
+        Self { store, client, flights: Arc::default(), known: Arc::default() }
+    }
+
+    /// The image that `reference` stands for: the store's if it has one for the platform and `always` is
+    /// false, else the registry's, which is then recorded under its name.
+    pub(crate) async fn image(
+        &self,
+        reference: &str,
+        platform: &str,
+        always: bool,
+        progress: &Progress,
+    ) -> Result<ImageRecord, FetchError> {
+        let parsed = Reference::parse(reference)
+            .map_err(|source| FetchError::Reference { reference: reference.to_owned(), source })?;
+        let name = parsed.to_string();
+        if !always
+            && let Some(record) = self.store.images().get(&name)?
+            && record.platform == platform
+            && self.store.blobs().contains(&record.id)?
+        {
+            return Ok(record);
+        }
+        let step = progress.step(format!("[internal] load metadata for {}", parsed.familiar()));
+        match self.resolve(&parsed, platform).await {
+            Ok(record) => {
+                self.store.images().set(&name, &record)?;
+                step.done();
+                Ok(record)
+            }
+            Err(error) => {
+                step.failed(crate::text::chain(&error));
+                Err(error)
+            }
+        }
+    }
+
+    async fn resolve(&self, reference: &Reference, platform: &str) -> Result<ImageRecord, FetchError> {
+        let resolved = self.client.resolve(reference, platform).await.map_err(|source| FetchError::Pull {
+            reference: reference.familiar(),
+            source: Box::new(source),
+        })?;
+        let inconsistent =
+            |detail: String| FetchError::Inconsistent { reference: reference.familiar(), detail };
+        let config: ImageConfig = serde_json::from_slice(&resolved.config.bytes)
+            .map_err(|error| inconsistent(format!("its configuration cannot be read: {error}")))?;
+        let mut layers = Vec::with_capacity(config.rootfs.diff_ids.len());
+        for diff_id in &config.rootfs.diff_ids {
+            layers.push(DiffId::from_str(diff_id).map_err(|error| inconsistent(error.to_string()))?);
+        }
+        if layers.len() != resolved.layers.len() {
+            let (blobs, ids) = (resolved.layers.len(), layers.len());
+            return Err(inconsistent(format!("its manifest has {blobs} layers and its configuration {ids}")));
+        }
+        self.store.blobs().put(&resolved.manifest.bytes)?;
+        let id = self.store.blobs().put(&resolved.config.bytes)?;
+        let size = resolved.layers.iter().map(Descriptor::size).sum();
+        let known_as = resolved.index.unwrap_or_else(|| resolved.manifest.digest.clone());
+        Ok(ImageRecord {
+            id,
+            manifest: Some(resolved.manifest.descriptor()),
+            layers,
+            layer_blobs: resolved.layers,
+            origin: Some(reference.with_digest(known_as).to_string()),
+            platform: resolved.platform,
+            created: config.created,
+            size,
+        })
+    }
+
+    /// The configuration of an image of the store.
+    pub(crate) fn config(&self, record: &ImageRecord) -> Result<ImageConfig, FetchError> {
+        let bytes = self.store.blobs().read(&record.id, MAX_CONFIG)?;
+        serde_json::from_slice(&bytes).map_err(|error| FetchError::Inconsistent {
+            reference: record.id.to_string(),
+            detail: format!("its configuration cannot be read: {error}"),
+        })
+    }
+
+    /// An image's layers as a snapshot; nothing is fetched.
+    pub(crate) fn snapshot(record: &ImageRecord) -> Result<Snapshot, FetchError> {
+        let reference = match &record.origin {
+            Some(origin) => {
+                let parsed = Reference::parse(origin)
+                    .map_err(|source| FetchError::Reference { reference: origin.clone(), source })?;
+                // Blobs are asked for by their own digests: the image's only makes its name unreadable.
+                Some(Arc::new(parsed.tag().and_then(|tag| parsed.with_tag(tag).ok()).unwrap_or(parsed)))
+            }
+            None => None,
+        };
+        let layers = record.layers.iter().enumerate().map(|(index, diff_id)| LayerRef {
+            diff_id: diff_id.clone(),
+            remote: reference
+                .clone()
+                .zip(record.layer_blobs.get(index).cloned())
+                .map(|(reference, descriptor)| Remote { reference, descriptor }),
+            created: None,
+        });
+        Ok(Snapshot::new(layers.collect()))
+    }
+
+    /// Makes sure that the store has some form of each layer, fetching several at once.
+    pub(crate) async fn ensure_blobs(
+        &self,
+        snapshot: &Snapshot,
+        progress: &Progress,
+    ) -> Result<(), FetchError> {
+        let mut downloads = tokio::task::JoinSet::new();
+        for layer in snapshot.layers() {
+            if self.known.contains_key(&layer.diff_id) || self.store.layers().info(&layer.diff_id)?.is_some()
+            {
+                continue;
+            }
+            let Some(remote) = layer.remote.clone() else {
+                return Err(FetchError::LayerMissing { diff_id: layer.diff_id.clone() });
+            };
+            let (fetcher, diff_id, progress) = (self.clone(), layer.diff_id.clone(), progress.clone());
+            downloads.spawn(async move { fetcher.layer(&diff_id, &remote, &progress).await });
+        }
+        while let Some(joined) = downloads.join_next().await {
+            joined.map_err(|_| FetchError::Lost)??;
+        }
+        Ok(())
+    }
+
+    /// The unpacked trees of a snapshot's layers, bottom first, fetched and unpacked where they are not.
+    pub(crate) async fn trees(
+        &self,
+        snapshot: &Snapshot,
+        progress: &Progress,
+    ) -> Result<Vec<PathBuf>, FetchError> {
+        let known = |layer: &LayerRef| self.known.get(&layer.diff_id).map(|path| path.clone());
+        if let Some(trees) = snapshot.layers().iter().map(known).collect() {
+            return Ok(trees);
+        }
+        self.ensure_blobs(snapshot, progress).await?;
+        let mut missing = 0_usize;
+        for layer in snapshot.layers() {
+            let here = self.known.contains_key(&layer.diff_id)
+                || self.store.layers().tree(&layer.diff_id)?.is_some();
+            missing += usize::from(!here);
+        }
+        let step = (missing > 0).then(|| progress.step(format!("[internal] unpack {missing} layer(s)")));
+        let (store, chain) = (self.store.clone(), snapshot.diff_ids());
+        let trees = blocking(move || store.layers().ensure_trees(&chain)).await.ok_or(FetchError::Lost)?;
+        match &trees {
+            Ok(trees) => {
+                for (layer, tree) in snapshot.layers().iter().zip(trees) {
+                    self.known.insert(layer.diff_id.clone(), tree.clone());
+                }
+                if let Some(step) = step {
+                    step.done();
+                }
+            }
+            Err(error) => {
+                if let Some(step) = step {
+                    step.failed(crate::text::chain(error));
+                }
+            }
+        }
+        Ok(trees?)
+    }
+
+    /// One layer's blob, once.
+    async fn layer(&self, diff_id: &DiffId, remote: &Remote, progress: &Progress) -> Result<(), FetchError> {
+        let digest = remote.descriptor.digest().clone();
+        let cell = self.flights.cell(&digest);
+        let result = cell.get_or_try_init(|| self.download(remote, progress)).await.copied();
+        self.flights.landed(&digest);
+        result?;
+        self.store.layers().register_blob(diff_id, &remote.descriptor)?;
+        Ok(())
+    }
+
+    async fn download(&self, remote: &Remote, progress: &Progress) -> Result<(), FetchError> {
+        let digest = remote.descriptor.digest();
+        let (store, key) =
+            (self.store.clone(), KeyBuilder::new("fetch").part("digest", digest.to_string()).finish().0);
+        let lock = blocking(move || store.lock(&key)).await.ok_or(FetchError::Lost)??;
+        if self.store.blobs().contains(digest)? {
+            return Ok(());
+        }
+        let reference = remote.reference.familiar();
+        let step = progress.step(format!("[internal] pull {reference} {}", short(digest)));
+        let pull = |source: RegistryError| FetchError::Pull {
+            reference: reference.clone(),
+            source: Box::new(source),
+        };
+        let result = async {
+            let mut reader = self.client.blob(&remote.reference, &remote.descriptor);
+            let mut writer = self.store.blobs().writer()?;
+            let (mut done, total) = (0_u64, remote.descriptor.size());
+            while let Some(chunk) = reader.chunk().await.map_err(pull)? {
+                writer
+                    .write_all(&chunk)
+                    .map_err(|source| FetchError::Write { digest: digest.clone(), source })?;
+                done += chunk.len() as u64;
+                step.progress(short(digest), done, Some(total));
+            }
+            writer.finish(Some((digest, total)))?;
+            Ok(())
+        }
+        .await;
+        drop(lock);
+        match result {
+            Ok(()) => {
+                step.done();
+                Ok(())
+            }
+            Err(error) => {
+                step.failed(crate::text::chain(&error));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A digest as it is shown: its first twelve digits, as docker does.
+fn short(digest: &Digest) -> String {
+    digest.digest().chars().take(12).collect()
+}

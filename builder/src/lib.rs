@@ -1,0 +1,119 @@
+//! Solves a build plan and makes images: scheduler, one executor per operation, image assembly, and what is
+//! done with finished images.
+//!
+//! The builder takes a [`kiln_graph::plan::Plan`] and never sees Dockerfile syntax. It uses the cache for
+//! everything on disk, the sandbox for everything that runs, the registry for everything from outside. It
+//! prints nothing: what happens goes out as [`event::Event`]s.
+
+mod assemble;
+mod base;
+mod causes;
+mod content;
+mod error;
+pub mod event;
+mod fetch;
+pub mod images;
+mod run;
+mod snapshot;
+mod solve;
+mod step;
+mod task;
+pub mod text;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kiln_cache::{ImageRecord, Store};
+use kiln_graph::plan::Plan;
+use kiln_registry::Client;
+
+pub use base::{Bases, PullPolicy, Resolver};
+pub use content::select::SelectError;
+pub use content::{Missing, TreeError};
+pub use error::{BuildError, StepError};
+pub use event::{Event, EventSender, Progress};
+pub use fetch::FetchError;
+pub use run::{RunError, RunRequest, Running, Volume};
+pub use step::file::FileError;
+pub use step::user::UserError;
+pub use tokio_util::sync::CancellationToken;
+
+use crate::fetch::Fetcher;
+use crate::step::exec::Host;
+
+/// What the machine and the user decide once for all builds.
+#[derive(Debug, Clone)]
+pub struct BuilderOptions {
+    /// How many steps may run at once; at least 1.
+    pub jobs: usize,
+    /// What commands find as `/etc/resolv.conf`; `None` leaves the image's.
+    pub resolv_conf: Option<Vec<u8>>,
+    /// What commands find as `/etc/hosts`; `None` leaves the image's.
+    pub hosts: Option<Vec<u8>>,
+}
+
+/// A builder on one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Builder {
+    /// Where everything is kept.
+    pub store: Store,
+    /// How registries are reached.
+    pub client: Client,
+    fetcher: Fetcher,
+    jobs: usize,
+    host: Arc<Host>,
+}
+
+/// A plan and what it needs from outside.
+pub struct BuildRequest {
+    /// What to build.
+    pub plan: Plan,
+    /// Context directories by name.
+    pub contexts: BTreeMap<String, PathBuf>,
+    /// The base images as they were resolved for the plan.
+    pub bases: Bases,
+    /// Which Dockerfile this is (its path): a cache miss is explained by the last build of the same one.
+    pub project: String,
+    /// Stops the build when cancelled.
+    pub cancel: CancellationToken,
+}
+
+impl Builder {
+    /// A builder that keeps everything in `store`.
+    pub fn new(store: Store, client: Client, options: BuilderOptions) -> Self {
+        let fetcher = Fetcher::new(store.clone(), client.clone());
+        let host = Arc::new(Host { resolv_conf: options.resolv_conf, hosts: options.hosts });
+        Self { store, client, fetcher, jobs: options.jobs, host }
+    }
+
+    /// Resolves base images for a lowering; see [`Resolver`] for where it may be called.
+    pub fn resolver(
+        &self,
+        policy: PullPolicy,
+        progress: Progress,
+        runtime: tokio::runtime::Handle,
+    ) -> Resolver {
+        Resolver { fetcher: self.fetcher.clone(), policy, progress, runtime, bases: Bases::default() }
+    }
+
+    /// Solves the plan and keeps the image in the store, without a name.
+    ///
+    /// A build that fails keeps the results of the steps that succeeded, and nothing else.
+    pub async fn build(&self, request: BuildRequest, progress: &Progress) -> Result<ImageRecord, BuildError> {
+        let _in_use = self.store.use_lock()?;
+        let surroundings = solve::Surroundings {
+            store: self.store.clone(),
+            fetcher: self.fetcher.clone(),
+            progress: progress.clone(),
+            host: Arc::clone(&self.host),
+            bases: request.bases,
+            project: request.project,
+            contexts: request.contexts,
+            jobs: self.jobs,
+            cancel: request.cancel,
+        };
+        let snapshot = solve::solve(&request.plan, surroundings).await?;
+        assemble::assemble(&self.store, &request.plan, &snapshot)
+    }
+}

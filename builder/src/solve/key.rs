@@ -1,0 +1,190 @@
+//! From an op and the content of its inputs to a cache key. Pure.
+//!
+//! What enters and what does not is the table at the head of the cache's documentation; this is where the
+//! table is made true. The parts stay readable, because a miss is explained by comparing them.
+
+use kiln_cache::{Key, KeyBuilder, Part};
+use kiln_graph::op::{CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, Network, Owner};
+
+/// A vertex's key, its readable parts, and the slot under which its last record is found.
+#[derive(Debug, Clone)]
+pub(crate) struct StepKey {
+    /// What the result is stored under.
+    pub(crate) key: Key,
+    /// What the key was made of.
+    pub(crate) parts: Vec<Part>,
+    /// The step whatever its content: for finding what an earlier build of it was made of.
+    pub(crate) slot: Key,
+}
+
+/// The slot of a step: the same instruction of the same stage of the same Dockerfile.
+pub(crate) fn slot(project: &str, stage: &str, name: &str) -> Key {
+    // The position `2/4` moves when instructions are added; the rest of the name does not.
+    let text = name.split_once("] ").map_or(name, |(_, text)| text);
+    KeyBuilder::new("slot").part("project", project).part("stage", stage).part("text", text).finish().0
+}
+
+/// The key of an Exec on the root with identity `root`.
+pub(crate) fn exec(op: &Exec, platform: &str, root: &str, slot: Key) -> StepKey {
+    let mut builder = KeyBuilder::new("exec").part("command", fields(op.args.iter()));
+    for (name, value) in &op.env {
+        builder = builder.part(format!("variable {name}"), value);
+    }
+    builder = builder
+        .part("working directory", &op.cwd)
+        .part("user", &op.user)
+        .part(
+            "network",
+            match op.network {
+                Network::Host => "host",
+                Network::None => "none",
+            },
+        )
+        .part("host name", op.hostname.as_deref().unwrap_or_default())
+        .part("platform", platform);
+    for mount in &op.mounts {
+        builder = match mount {
+            ExecMount::File { target, data, mode } => builder
+                .part(format!("script {target}"), data)
+                .part(format!("mode of {target}"), format!("{mode:o}")),
+            ExecMount::Tmpfs { target, size } => builder
+                .part(format!("tmpfs {target}"), size.map_or_else(String::new, |size| size.to_string())),
+        };
+    }
+    finish(builder.part(ROOT, root), slot)
+}
+
+/// The key of a File op on the root with identity `root`; `selections` holds one digest for each copy that
+/// takes files from an input.
+pub(crate) fn file(op: &FileOp, selections: &[Option<[u8; 32]>], root: &str, slot: Key) -> StepKey {
+    let mut builder = KeyBuilder::new("file");
+    for (index, action) in op.actions.iter().enumerate() {
+        builder = match action {
+            FileAction::Mkdir { path, mode, owner } => builder
+                .part("directory", path)
+                .part("directory mode", format!("{mode:o}"))
+                .part("owner", owner_text(owner.as_ref())),
+            FileAction::Copy(copy) => copy_parts(builder, copy, selections.get(index).copied().flatten()),
+        };
+    }
+    finish(builder.part(ROOT, root), slot)
+}
+
+/// Name of the part that stands for the root file system.
+pub(crate) const ROOT: &str = "root";
+
+/// Name of the part that stands for the files that a copy takes.
+pub(crate) const FILES: &str = "files";
+
+fn copy_parts(mut builder: KeyBuilder, copy: &CopyAction, selection: Option<[u8; 32]>) -> KeyBuilder {
+    for source in &copy.sources {
+        if let CopySource::Inline { name, data } = source {
+            builder = builder.part(format!("file {name}"), data);
+        }
+    }
+    builder
+        .part(FILES, selection.map_or_else(String::new, hex))
+        .part("destination", &copy.destination)
+        .part("several sources", if copy.sources.len() > 1 { "yes" } else { "no" })
+        .part("owner", owner_text(copy.owner.as_ref()))
+        .part("mode", copy.mode.map_or_else(String::new, |mode| format!("{mode:o}")))
+        .part("unpack", if copy.unpack { "yes" } else { "no" })
+}
+
+/// What a selection from the root with identity `root` is remembered under.
+pub(crate) fn selection_memo(copy: &CopyAction, root: &str) -> Key {
+    let patterns = copy.sources.iter().filter_map(|source| match source {
+        CopySource::Path(pattern) => Some(pattern),
+        CopySource::Inline { .. } => None,
+    });
+    KeyBuilder::new("selection")
+        .part("patterns", fields(patterns))
+        .part("excludes", fields(copy.excludes.iter()))
+        .part(ROOT, root)
+        .finish()
+        .0
+}
+
+/// What the listing behind a selection's digest is remembered under.
+pub(crate) fn listing_memo(digest: &str) -> Key {
+    KeyBuilder::new("listing").part(FILES, digest).finish().0
+}
+
+fn finish(builder: KeyBuilder, slot: Key) -> StepKey {
+    let (key, parts) = builder.finish();
+    StepKey { key, parts, slot }
+}
+
+fn owner_text(owner: Option<&Owner>) -> String {
+    owner.map_or_else(String::new, |owner| match &owner.group {
+        Some(group) => format!("{}:{group}", owner.user),
+        None => owner.user.clone(),
+    })
+}
+
+/// Several texts as one value that no other list has: JSON.
+fn fields<'a>(values: impl Iterator<Item = &'a String>) -> String {
+    let values: Vec<serde_json::Value> =
+        values.map(|value| serde_json::Value::from(value.as_str())).collect();
+    serde_json::Value::from(values).to_string()
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: [u8; 32]) -> String {
+    Key(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn op() -> Exec {
+        Exec {
+            args: vec!["/bin/sh".into(), "-c".into(), "make".into()],
+            env: vec![("PATH".into(), "/bin".into())],
+            proxies: Vec::new(),
+            cwd: "/".into(),
+            user: String::new(),
+            mounts: Vec::new(),
+            network: Network::Host,
+            hostname: None,
+        }
+    }
+
+    fn key(op: &Exec) -> Key {
+        exec(op, "linux/amd64", "root", slot("p", "s", "[1/2] RUN make")).key
+    }
+
+    #[test]
+    fn proxies_do_not_count_and_everything_else_does() {
+        let base = key(&op());
+        let with = |change: fn(&mut Exec)| {
+            let mut changed = op();
+            change(&mut changed);
+            key(&changed)
+        };
+        assert_eq!(base, with(|op| op.proxies.push(("HTTP_PROXY".into(), "http://proxy".into()))));
+        let changes: [fn(&mut Exec); 8] = [
+            |op| op.args[2] = "make all".into(),
+            |op| op.args = vec!["/bin/sh".into(), "-c make".into()],
+            |op| op.env[0].1 = "/usr/bin".into(),
+            |op| op.cwd = "/src".into(),
+            |op| op.user = "nobody".into(),
+            |op| op.network = Network::None,
+            |op| op.hostname = Some("h".into()),
+            |op| op.mounts.push(ExecMount::Tmpfs { target: "/t".into(), size: None }),
+        ];
+        for change in changes {
+            assert_ne!(base, with(change));
+        }
+        assert_ne!(base, exec(&op(), "linux/arm64", "root", slot("p", "s", "")).key);
+        assert_ne!(base, exec(&op(), "linux/amd64", "other", slot("p", "s", "")).key);
+    }
+
+    #[test]
+    fn a_slot_outlives_a_new_instruction_before_it() {
+        assert_eq!(slot("p", "s", "[s 1/2] RUN make"), slot("p", "s", "[s 2/3] RUN make"));
+        assert_ne!(slot("p", "s", "[s 1/2] RUN make"), slot("q", "s", "[s 1/2] RUN make"));
+        assert_ne!(slot("p", "s", "[s 1/2] RUN make"), slot("p", "t", "[t 1/2] RUN make"));
+    }
+}

@@ -1,0 +1,245 @@
+//! The changes that a file step makes on top of a root, before they are written.
+//!
+//! A [`Delta`] is the merged view of the root and of what the step has changed so far: lookups see the
+//! changes first. Nothing is written until the whole step is known, so a step that fails half-way leaves
+//! nothing, and the layer can be written in one sorted pass.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kiln_cache::View;
+
+use crate::content::order::LayerPath;
+use crate::content::resolve::{Found, Unresolved, resolve};
+use crate::content::snapshot::item_of;
+use crate::content::{Item, ItemKind, Xattrs};
+
+use super::FileError;
+
+/// Where a changed file's content comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    /// It has none (everything but regular files).
+    None,
+    /// Bytes that stand in the graph.
+    Inline(Arc<[u8]>),
+    /// An item of a source tree.
+    Source {
+        /// Which tree, by its number in the step.
+        tree: usize,
+        /// Which match of a source pattern it belongs to: hard links are kept within one match.
+        group: usize,
+        /// Which file.
+        item: Item,
+    },
+    /// A file of an unpacked archive, set aside in a spool.
+    Spooled {
+        /// Which spool, by its number in the step.
+        spool: usize,
+        /// Where its bytes begin there.
+        offset: u64,
+        /// The file's number in its archive: two paths with the same number are hard links.
+        file: u64,
+    },
+}
+
+/// One path as the step leaves it.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    /// What it is.
+    pub(crate) kind: ItemKind,
+    /// Permission bits (07777).
+    pub(crate) mode: u32,
+    /// Owner.
+    pub(crate) uid: u32,
+    /// Group.
+    pub(crate) gid: u32,
+    /// Modification time in seconds; `None` is filled in with the parent directory's.
+    pub(crate) mtime: Option<i64>,
+    /// Extended attributes.
+    pub(crate) xattrs: Xattrs,
+    /// Its content.
+    pub(crate) body: Body,
+}
+
+/// What stands at a path of the merged view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Nothing.
+    Nothing,
+    /// A directory.
+    Directory,
+    /// Anything else.
+    Other,
+}
+
+/// A root and the changes on top of it.
+pub(crate) struct Delta<'a> {
+    base: &'a View,
+    changes: BTreeMap<LayerPath, Change>,
+}
+
+impl<'a> Delta<'a> {
+    /// No changes on top of `base`.
+    pub(crate) fn new(base: &'a View) -> Self {
+        Self { base, changes: BTreeMap::new() }
+    }
+
+    /// The kind of file at `path` (symlink-free, relative or absolute), without following it.
+    fn kind(&self, path: &Path) -> Result<Option<ItemKind>, FileError> {
+        let key = LayerPath::from(path);
+        if let Some(change) = self.changes.get(&key) {
+            return Ok(Some(change.kind.clone()));
+        }
+        if self.hidden(&key) {
+            return Ok(None);
+        }
+        let node = self.base.lookup(&key.absolute())?;
+        Ok(node.and_then(|node| item_of(PathBuf::new(), &node)).map(|item| item.kind))
+    }
+
+    /// True when a change above `path` is no directory, so that nothing of the root shows through.
+    fn hidden(&self, path: &LayerPath) -> bool {
+        let mut above = path.parent();
+        while let Some(dir) = above {
+            if self.changes.get(&dir).is_some_and(|change| change.kind != ItemKind::Directory) {
+                return true;
+            }
+            above = dir.parent();
+        }
+        false
+    }
+
+    /// What is at `path` (symlink-free).
+    pub(crate) fn existing(&self, path: &Path) -> Result<Existing, FileError> {
+        Ok(match self.kind(path)? {
+            None => Existing::Nothing,
+            Some(ItemKind::Directory) => Existing::Directory,
+            Some(_) => Existing::Other,
+        })
+    }
+
+    /// Follows symlinks in `path` beneath the root, the last one too; missing parts stay as written.
+    pub(crate) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
+        resolve(path, true, |path| {
+            Ok(match self.kind(path)? {
+                Some(ItemKind::Symlink { target }) => Found::Symlink(target),
+                _ => Found::Other,
+            })
+        })
+        .map_err(|error| match error {
+            Unresolved::Loop(path) => FileError::TooManyLinks { path: Path::new("/").join(path) },
+            Unresolved::Look(error) => error,
+        })
+    }
+
+    /// Makes `path` a directory with all missing ones above it, each with `mode` and owner.
+    pub(crate) fn make_directories(
+        &mut self,
+        path: &Path,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    ) -> Result<(), FileError> {
+        let mut missing = Vec::new();
+        let mut current = Some(LayerPath::from(path));
+        while let Some(dir) = current {
+            match self.existing(&dir.absolute())? {
+                Existing::Directory => break,
+                Existing::Other => return Err(FileError::NotADirectory { path: dir.absolute() }),
+                Existing::Nothing => {}
+            }
+            current = dir.parent();
+            missing.push(dir);
+        }
+        for dir in missing.into_iter().rev().filter(|dir| !dir.as_bytes().is_empty()) {
+            let directory = Change {
+                kind: ItemKind::Directory,
+                mode,
+                uid,
+                gid,
+                mtime: None,
+                xattrs: Xattrs::new(),
+                body: Body::None,
+            };
+            self.changes.insert(dir, directory);
+        }
+        Ok(())
+    }
+
+    /// Puts `change` at `path`, in the place of whatever is there (a directory stays one: see
+    /// [`Delta::hide_directory`]).
+    pub(crate) fn put(&mut self, path: &Path, change: Change) {
+        self.changes.insert(LayerPath::from(path), change);
+    }
+
+    /// Forgets what the step put below `path`, which is about to be no directory any more; what the root has
+    /// there is hidden by the change itself.
+    pub(crate) fn hide_directory(&mut self, path: &Path) {
+        let gone = LayerPath::from(path).absolute();
+        self.changes.retain(|other, _| !other.absolute().starts_with(&gone));
+    }
+
+    /// The change at `path`, if the step made one.
+    pub(crate) fn change(&self, path: &Path) -> Option<&Change> {
+        self.changes.get(&LayerPath::from(path))
+    }
+
+    /// All changes in the order of layers, with the directories above them as the root has them.
+    ///
+    /// A layer repeats the directories above its files, as Docker's do; they keep the root's own metadata.
+    pub(crate) fn into_sorted(mut self) -> Result<BTreeMap<LayerPath, Change>, FileError> {
+        let mut parents = BTreeMap::new();
+        for path in self.changes.keys() {
+            let mut above = path.parent();
+            while let Some(dir) = above.filter(|dir| !dir.as_bytes().is_empty()) {
+                if self.changes.contains_key(&dir) || parents.contains_key(&dir) {
+                    break;
+                }
+                parents.insert(dir.clone(), self.base_directory(&dir)?);
+                above = dir.parent();
+            }
+        }
+        self.changes.append(&mut parents);
+        self.fill_times()?;
+        Ok(self.changes)
+    }
+
+    fn base_directory(&self, dir: &LayerPath) -> Result<Change, FileError> {
+        let path = dir.absolute();
+        let node = self.base.lookup(&path)?.ok_or_else(|| FileError::NotADirectory { path: path.clone() })?;
+        let xattrs = self.base.xattrs(&node)?;
+        let item =
+            item_of(PathBuf::new(), &node).filter(Item::is_dir).ok_or(FileError::NotADirectory { path })?;
+        Ok(Change {
+            kind: item.kind,
+            mode: item.mode,
+            uid: item.uid,
+            gid: item.gid,
+            mtime: Some(item.mtime),
+            xattrs,
+            body: Body::None,
+        })
+    }
+
+    /// A directory that nobody wrote a time for gets its parent's: the layer is then the same wherever and
+    /// whenever it is made.
+    fn fill_times(&mut self) -> Result<(), FileError> {
+        let root = self.base.lookup(Path::new("/"))?.map_or(0, |node| node.mtime);
+        let paths: Vec<LayerPath> = self
+            .changes
+            .iter()
+            .filter(|(_, change)| change.mtime.is_none())
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in paths {
+            let above =
+                path.parent().and_then(|parent| self.changes.get(&parent)).and_then(|parent| parent.mtime);
+            if let Some(change) = self.changes.get_mut(&path) {
+                change.mtime = Some(above.unwrap_or(root));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! File steps: COPY, ADD, heredoc files and the directories of WORKDIR, without running a process.
+//!
+//! A step is planned as a [`delta::Delta`] on top of its root and then written in one pass by the cache's
+//! layer writer. The planning follows Docker's rules ([`copy`]); the result is a function of the inputs alone.
+
+mod archive;
+mod copy;
+pub(crate) mod delta;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::path::PathBuf;
+
+use kiln_cache::archive::ArchiveError;
+use kiln_cache::{Forms, LayerInfo, Store, StoreError, View};
+use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp};
+
+use self::copy::Copying;
+use self::delta::Delta;
+use super::user::{self, UserError};
+use crate::content::select::{SelectError, Selection, select};
+use crate::content::{Tree, TreeError};
+
+/// Why a file step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Something that is no directory stands where a directory is needed.
+    #[error("{path} is not a directory", path = path.display())]
+    NotADirectory {
+        /// Path inside the image.
+        path: PathBuf,
+    },
+    /// A file would replace a directory.
+    #[error("cannot replace the directory {path} with a file", path = path.display())]
+    DirectoryInTheWay {
+        /// Path inside the image.
+        path: PathBuf,
+    },
+    /// Symlinks in the destination lead round in a circle.
+    #[error("too many symbolic links in the destination at {path}", path = path.display())]
+    TooManyLinks {
+        /// Path inside the image.
+        path: PathBuf,
+    },
+    /// A copy names an input that the vertex does not have.
+    #[error("the copy names input {input}, which this step does not have")]
+    NoInput {
+        /// The number.
+        input: usize,
+    },
+    /// An archive that ADD unpacks is broken.
+    #[error("cannot unpack {path}", path = path.display())]
+    Archive {
+        /// The archive's path in its tree.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ArchiveError,
+    },
+    /// An archive names a hard link whose target is not in it.
+    #[error("cannot unpack {path}: the hard link {name} points to {target}, which is not in the archive",
+        path = path.display(), name = name.display(), target = target.display())]
+    HardlinkTarget {
+        /// The archive's path in its tree.
+        path: PathBuf,
+        /// The link's path in the image.
+        name: PathBuf,
+        /// The target's path in the image.
+        target: PathBuf,
+    },
+    /// The content of an archive could not be set aside.
+    #[error("cannot set aside the content of {path}", path = path.display())]
+    Spool {
+        /// The archive's path in its tree.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A source could not be found.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// A source could not be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// An owner is unknown.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a copy's sources are selected from: the tree of one input.
+pub(crate) type Trees<'a> = [Option<&'a dyn Tree>];
+
+/// Selects what a copy takes; `None` when all its sources stand in the graph.
+pub(crate) fn selection(action: &CopyAction, tree: &dyn Tree) -> Result<Option<Selection>, SelectError> {
+    let patterns: Vec<&str> = action
+        .sources
+        .iter()
+        .filter_map(|source| match source {
+            CopySource::Path(pattern) => Some(pattern.as_str()),
+            CopySource::Inline { .. } => None,
+        })
+        .collect();
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    select(tree, &patterns, &action.excludes).map(Some)
+}
+
+/// Executes a file step on `base`. `trees` are the step's inputs by number, `selections` what was selected
+/// for each action (selected here where it is missing).
+pub(crate) fn execute(
+    store: &Store,
+    op: &FileOp,
+    base: &View,
+    trees: &Trees<'_>,
+    mut selections: Vec<Option<Selection>>,
+    forms: Forms,
+) -> Result<LayerInfo, FileError> {
+    selections.resize_with(op.actions.len(), || None);
+    let mut delta = Delta::new(base);
+    let mut archives = archive::Archives::default();
+    let mut group = 0;
+    for (action, chosen) in op.actions.iter().zip(selections) {
+        match action {
+            FileAction::Mkdir { path, mode, owner } => {
+                let owner =
+                    owner.as_ref().map(|owner| user::owner(base, owner)).transpose()?.unwrap_or_default();
+                let path = delta.resolve(path.as_ref())?;
+                delta.make_directories(&path, *mode, owner.uid, owner.gid)?;
+            }
+            FileAction::Copy(action) => {
+                let owner = action.owner.as_ref().map(|owner| user::owner(base, owner)).transpose()?;
+                let tree = input(action, trees)?;
+                let copying = Copying { store, action, owner, tree };
+                if let Some((_, tree)) = tree {
+                    let chosen = match chosen {
+                        Some(chosen) => Some(chosen),
+                        None => selection(action, tree)?,
+                    };
+                    if let Some(chosen) = chosen {
+                        copying.selection(&mut delta, chosen, &mut group, &mut archives)?;
+                    }
+                }
+                copying.inline(&mut delta)?;
+            }
+        }
+    }
+    write::write(store, delta, trees, &archives, forms)
+}
+
+fn input<'a>(action: &CopyAction, trees: &Trees<'a>) -> Result<Option<(usize, &'a dyn Tree)>, FileError> {
+    let Some(number) = action.input else { return Ok(None) };
+    let tree = trees.get(number).copied().flatten().ok_or(FileError::NoInput { input: number })?;
+    Ok(Some((number, tree)))
+}
+
+crate::causes::store_causes!(FileError);

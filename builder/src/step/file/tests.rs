@@ -1,0 +1,358 @@
+//! File steps on real stores: what a copy makes of a base and a context.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use kiln_cache::{Content, Entry, EntryKind, Forms, LayerInfo, NodeKind, Store, View};
+use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp, Owner};
+
+use super::{FileError, execute};
+use crate::content::context::Context;
+use crate::content::{Missing, Tree};
+use crate::step::file::SelectError;
+
+const TREE: Forms = Forms { tree: true, tar: false };
+
+/// A store, a context directory and a base of a few files.
+struct Bench {
+    _dir: tempfile::TempDir,
+    store: Store,
+    context: PathBuf,
+    base: Vec<PathBuf>,
+}
+
+impl Bench {
+    /// The base has /etc/passwd (user `app` is 10:20), /usr/lib, /lib -> usr/lib and /data/old.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let context = dir.path().join("context");
+        fs::create_dir(&context).unwrap();
+        let passwd = b"root:x:0:0::/root:/bin/sh\napp:x:10:20::/home/app:/bin/sh\n";
+        let group = b"root:x:0:\nstaff:x:50:app\n";
+        let file = |path: &str, content: &'static [u8]| {
+            (Entry::new(path, EntryKind::File { size: content.len() as u64 }, 0o644), content)
+        };
+        let directory =
+            |path: &str| (Entry::new(path, EntryKind::Directory { opaque: false }, 0o755), &b""[..]);
+        let link = Entry::new("lib", EntryKind::Symlink { target: b"usr/lib".to_vec() }, 0o777);
+        let mut entries = vec![
+            directory("data"),
+            file("data/old", b"old"),
+            directory("etc"),
+            file("etc/group", group),
+            file("etc/passwd", passwd),
+            (link, &b""[..]),
+            directory("usr"),
+            directory("usr/lib"),
+        ];
+        entries[0].0.mtime = 1_000_000;
+        let mut writer = store.layers().writer(TREE).unwrap();
+        for (entry, content) in &entries {
+            let content = if content.is_empty() { Content::None } else { Content::Bytes(content) };
+            writer.add(entry, content).unwrap();
+        }
+        let info = writer.finish().unwrap();
+        let base = vec![store.layers().tree(&info.diff_id).unwrap().unwrap()];
+        Self { _dir: dir, store, context, base }
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.context.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn try_execute(&self, actions: Vec<FileAction>, ignore: &[&str]) -> Result<LayerInfo, FileError> {
+        let ignore: Vec<String> = ignore.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let context = Context::open(&self.store, &self.context, &ignore)?;
+        let trees: [Option<&dyn Tree>; 2] = [None, Some(&context)];
+        let base = View::new(&self.base)?;
+        execute(&self.store, &FileOp { actions }, &base, &trees, Vec::new(), TREE)
+    }
+
+    /// Executes and returns the new layer's own files, path -> description.
+    fn execute(&self, actions: Vec<FileAction>) -> BTreeMap<String, String> {
+        let info = self.try_execute(actions, &[]).unwrap();
+        let tree = self.store.layers().tree(&info.diff_id).unwrap().unwrap();
+        let view = View::new(&[tree]).unwrap();
+        let mut found = BTreeMap::new();
+        describe(&view, Path::new("/"), &mut found);
+        found
+    }
+}
+
+fn describe(view: &View, dir: &Path, found: &mut BTreeMap<String, String>) {
+    for (name, node) in view.read_dir(dir).unwrap() {
+        let path = dir.join(name);
+        let detail = match node.kind {
+            NodeKind::File => {
+                let mut text = String::new();
+                std::io::Read::read_to_string(&mut view.open(&node).unwrap(), &mut text).unwrap();
+                format!("{:o} {}:{} {text}", node.mode, node.uid, node.gid)
+            }
+            NodeKind::Directory => format!("{:o} {}:{}/", node.mode, node.uid, node.gid),
+            NodeKind::Symlink => format!("-> {}", node.link_target.as_ref().unwrap().display()),
+            other => format!("{other:?}"),
+        };
+        found.insert(path.to_str().unwrap()[1..].to_owned(), detail);
+        if node.kind == NodeKind::Directory {
+            describe(view, &path, found);
+        }
+    }
+}
+
+fn copy(sources: &[&str], destination: &str) -> CopyAction {
+    CopyAction {
+        input: Some(1),
+        sources: sources.iter().map(|source| CopySource::Path((*source).to_owned())).collect(),
+        destination: destination.to_owned(),
+        owner: None,
+        mode: None,
+        excludes: Vec::new(),
+        unpack: false,
+    }
+}
+
+fn expect(found: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
+    let expected: BTreeMap<String, String> =
+        expected.iter().map(|(path, detail)| ((*path).to_owned(), (*detail).to_owned())).collect();
+    assert_eq!(*found, expected);
+}
+
+#[test]
+fn a_file_keeps_its_mode_and_belongs_to_root() {
+    let bench = Bench::new();
+    bench.write("run.sh", "x");
+    fs::set_permissions(bench.context.join("run.sh"), fs::Permissions::from_mode(0o750)).unwrap();
+    std::os::unix::fs::chown(bench.context.join("run.sh"), Some(7), Some(8)).unwrap();
+    expect(&bench.execute(vec![FileAction::Copy(copy(&["run.sh"], "/start"))]), &[("start", "750 0:0 x")]);
+}
+
+#[test]
+fn destinations_are_directories_by_slash_number_or_existence() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    bench.write("b", "2");
+    let found = bench.execute(vec![FileAction::Copy(copy(&["a"], "/new/"))]);
+    expect(&found, &[("new", "755 0:0/"), ("new/a", "644 0:0 1")]);
+    let found = bench.execute(vec![FileAction::Copy(copy(&["a", "b"], "/data"))]);
+    expect(&found, &[("data", "755 0:0/"), ("data/a", "644 0:0 1"), ("data/b", "644 0:0 2")]);
+    let found = bench.execute(vec![FileAction::Copy(copy(&["a"], "/data"))]);
+    expect(&found, &[("data", "755 0:0/"), ("data/a", "644 0:0 1")]);
+    let found = bench.execute(vec![FileAction::Copy(copy(&["a"], "/x/y"))]);
+    expect(&found, &[("x", "755 0:0/"), ("x/y", "644 0:0 1")]);
+}
+
+#[test]
+fn a_directory_gives_its_contents() {
+    let bench = Bench::new();
+    bench.write("src/main.c", "m");
+    bench.write("src/sub/x.c", "x");
+    fs::create_dir(bench.context.join("src/empty")).unwrap();
+    let found = bench.execute(vec![FileAction::Copy(copy(&["src"], "/app"))]);
+    expect(
+        &found,
+        &[
+            ("app", "755 0:0/"),
+            ("app/empty", "755 0:0/"),
+            ("app/main.c", "644 0:0 m"),
+            ("app/sub", "755 0:0/"),
+            ("app/sub/x.c", "644 0:0 x"),
+        ],
+    );
+}
+
+#[test]
+fn links_in_the_destination_are_followed_beneath_the_root() {
+    let bench = Bench::new();
+    bench.write("libx.so", "x");
+    let found = bench.execute(vec![FileAction::Copy(copy(&["libx.so"], "/lib/"))]);
+    expect(&found, &[("usr", "755 0:0/"), ("usr/lib", "755 0:0/"), ("usr/lib/libx.so", "644 0:0 x")]);
+}
+
+#[test]
+fn owners_are_looked_up_in_the_base() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    let mut action = copy(&["a"], "/new/");
+    action.owner = Some(Owner { user: "app".into(), group: Some("staff".into()) });
+    action.mode = Some(0o600);
+    expect(
+        &bench.execute(vec![FileAction::Copy(action.clone())]),
+        &[("new", "755 10:50/"), ("new/a", "600 10:50 1")],
+    );
+    action.owner = Some(Owner { user: "app".into(), group: None });
+    expect(
+        &bench.execute(vec![FileAction::Copy(action.clone())]),
+        &[("new", "755 10:20/"), ("new/a", "600 10:20 1")],
+    );
+    action.owner = Some(Owner { user: "nobody-here".into(), group: None });
+    let error = bench.try_execute(vec![FileAction::Copy(action)], &[]).unwrap_err();
+    assert!(error.to_string().contains("nobody-here"), "{error}");
+}
+
+#[test]
+fn wildcards_and_excludes_choose() {
+    let bench = Bench::new();
+    for name in ["a.c", "b.c", "c.h", "sub/d.c"] {
+        bench.write(name, name);
+    }
+    let found = bench.execute(vec![FileAction::Copy(copy(&["*.c"], "/src/"))]);
+    expect(&found, &[("src", "755 0:0/"), ("src/a.c", "644 0:0 a.c"), ("src/b.c", "644 0:0 b.c")]);
+    let mut action = copy(&["."], "/src/");
+    action.excludes = vec!["*.c".into()];
+    let found = bench.execute(vec![FileAction::Copy(action)]);
+    expect(
+        &found,
+        &[
+            ("src", "755 0:0/"),
+            ("src/c.h", "644 0:0 c.h"),
+            ("src/sub", "755 0:0/"),
+            ("src/sub/d.c", "644 0:0 sub/d.c"),
+        ],
+    );
+}
+
+#[test]
+fn ignored_files_are_not_there_and_the_reason_is_named() {
+    let bench = Bench::new();
+    bench.write("secret.key", "s");
+    bench.write("logs/a", "a");
+    bench.write("logs/keep", "k");
+    let ignore = ["*.key", "logs", "!logs/keep"];
+    let info = bench.try_execute(vec![FileAction::Copy(copy(&["."], "/c/"))], &ignore).unwrap();
+    let view = View::new(&[bench.store.layers().tree(&info.diff_id).unwrap().unwrap()]).unwrap();
+    let mut found = BTreeMap::new();
+    describe(&view, Path::new("/"), &mut found);
+    expect(&found, &[("c", "755 0:0/"), ("c/logs", "755 0:0/"), ("c/logs/keep", "644 0:0 k")]);
+    let error = bench.try_execute(vec![FileAction::Copy(copy(&["secret.key"], "/"))], &ignore).unwrap_err();
+    match error {
+        FileError::Select(SelectError::NotFound { missing: Missing::Ignored { pattern }, .. }) => {
+            assert_eq!(pattern, "*.key");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_missing_source_names_its_neighbour() {
+    let bench = Bench::new();
+    bench.write("README.md", "");
+    let error = bench.try_execute(vec![FileAction::Copy(copy(&["Readme.md"], "/"))], &[]).unwrap_err();
+    match error {
+        FileError::Select(SelectError::NotFound { similar, missing: Missing::Absent, .. }) => {
+            assert_eq!(similar.as_deref(), Some("README.md"));
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_link_out_of_the_context_leads_nowhere() {
+    let bench = Bench::new();
+    fs::write(bench.context.parent().unwrap().join("outside"), "secret").unwrap();
+    symlink("../outside", bench.context.join("up")).unwrap();
+    symlink("/etc/hostname", bench.context.join("abs")).unwrap();
+    for source in ["up", "abs", "../outside"] {
+        let error = bench.try_execute(vec![FileAction::Copy(copy(&[source], "/x"))], &[]).unwrap_err();
+        assert!(matches!(error, FileError::Select(SelectError::NotFound { .. })), "{source}: {error}");
+    }
+}
+
+#[test]
+fn links_and_hard_links_survive_a_copy() {
+    let bench = Bench::new();
+    bench.write("d/a", "same");
+    fs::hard_link(bench.context.join("d/a"), bench.context.join("d/b")).unwrap();
+    symlink("a", bench.context.join("d/l")).unwrap();
+    let info = bench.try_execute(vec![FileAction::Copy(copy(&["d"], "/d"))], &[]).unwrap();
+    let view = View::new(&[bench.store.layers().tree(&info.diff_id).unwrap().unwrap()]).unwrap();
+    let node = |path: &str| view.lookup(Path::new(path)).unwrap().unwrap();
+    assert_eq!(node("/d/a").identity, node("/d/b").identity);
+    assert_eq!(node("/d/l").link_target.as_deref(), Some(Path::new("a")));
+}
+
+#[test]
+fn a_file_does_not_replace_a_directory() {
+    let bench = Bench::new();
+    bench.write("usr/lib", "no directory");
+    let error = bench.try_execute(vec![FileAction::Copy(copy(&["usr"], "/usr"))], &[]).unwrap_err();
+    assert!(matches!(error, FileError::DirectoryInTheWay { .. }), "{error}");
+}
+
+#[test]
+fn made_directories_have_their_parents_time() {
+    let bench = Bench::new();
+    let mkdir = FileAction::Mkdir { path: "/data/x/y".into(), mode: 0o755, owner: None };
+    let info = bench.try_execute(vec![mkdir], &[]).unwrap();
+    let view = View::new(&[bench.store.layers().tree(&info.diff_id).unwrap().unwrap()]).unwrap();
+    for path in ["/data", "/data/x", "/data/x/y"] {
+        assert_eq!(view.lookup(Path::new(path)).unwrap().unwrap().mtime, 1_000_000, "{path}");
+    }
+}
+
+#[test]
+fn inline_files_are_written_as_they_are() {
+    let bench = Bench::new();
+    let mut action = copy(&[], "/etc/");
+    action.input = None;
+    action.sources = vec![CopySource::Inline { name: "conf".into(), data: b"a=1\n".to_vec() }];
+    let found = bench.execute(vec![FileAction::Copy(action)]);
+    expect(&found, &[("etc", "755 0:0/"), ("etc/conf", "644 0:0 a=1\n")]);
+}
+
+#[test]
+fn an_archive_is_unpacked_and_other_files_are_not() {
+    let bench = Bench::new();
+    bench.write("tree/bin/tool", "t");
+    symlink("tool", bench.context.join("tree/bin/alias")).unwrap();
+    let tar = |name: &str, flag: &str| {
+        let status = std::process::Command::new("tar")
+            .args(["-C", "tree", "--owner=10", "--group=20", flag, name, "."])
+            .current_dir(&bench.context)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    };
+    tar("plain", "-cf");
+    tar("packed.bin", "-czf");
+    bench.write("text.tar", "this is no archive");
+    for archive in ["plain", "packed.bin"] {
+        let mut action = copy(&[archive], "/opt/");
+        action.unpack = true;
+        let found = bench.execute(vec![FileAction::Copy(action)]);
+        expect(
+            &found,
+            &[
+                ("opt", "755 0:0/"),
+                ("opt/bin", "755 10:20/"),
+                ("opt/bin/alias", "-> tool"),
+                ("opt/bin/tool", "644 10:20 t"),
+            ],
+        );
+    }
+    let mut action = copy(&["text.tar"], "/opt/");
+    action.unpack = true;
+    let found = bench.execute(vec![FileAction::Copy(action)]);
+    expect(&found, &[("opt", "755 0:0/"), ("opt/text.tar", "644 0:0 this is no archive")]);
+}
+
+#[test]
+fn the_same_inputs_give_the_same_layer() {
+    let (one, two) = (Bench::new(), Bench::new());
+    let mut ids = Vec::new();
+    for bench in [&one, &two] {
+        bench.write("a/b", "x");
+        let time =
+            fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(5));
+        for path in ["a/b", "a"] {
+            fs::File::open(bench.context.join(path)).unwrap().set_times(time).unwrap();
+        }
+        ids.push(bench.try_execute(vec![FileAction::Copy(copy(&["."], "/w/"))], &[]).unwrap().diff_id);
+    }
+    assert_eq!(ids[0], ids[1]);
+}
