@@ -1,19 +1,15 @@
 //! One run over a text: what quotes, escapes and variables come to.
 //!
 //! A [`Mode`] says which of them stay as written; [`super::Lex`] has a method for each mode that somebody
-//! needs. Recursion follows the nesting of `${a:-${b}}` and ends at [`DEEPEST`].
+//! needs. The operators of `${name…}` are in `operation`.
 
 use std::ops::Range;
 
-use super::pattern::Pattern;
 use super::splitter::Output;
-use super::variable::{Form, Operator, form};
+use super::variable::{Form, form};
 use super::{ExpandError, Lookup};
 use crate::input::Input;
 use nom::Input as _;
-
-/// How deep braces may nest; each level costs stack.
-const DEEPEST: usize = 48;
 
 /// Which characters mean something, and what is left of them.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +35,11 @@ impl Mode {
 
 /// What one run knows.
 pub(super) struct Engine<'v> {
-    mode: Mode,
+    /// What means something at this point.
+    pub mode: Mode,
     vars: &'v dyn Lookup,
-    depth: usize,
+    /// How many operators' words this point is in.
+    pub depth: usize,
     /// Names without value and fallback.
     pub unset: Vec<String>,
     /// Names with a value.
@@ -52,9 +50,9 @@ pub(super) struct Engine<'v> {
 
 /// What ends an operator's word, and where the form that it belongs to starts.
 #[derive(Debug, Clone, Copy)]
-struct Stop {
-    character: char,
-    opened: usize,
+pub(super) struct Stop {
+    pub character: char,
+    pub opened: usize,
 }
 
 type Step<'a> = Result<Input<'a>, ExpandError>;
@@ -69,7 +67,12 @@ impl<'v> Engine<'v> {
     }
 
     /// Reads up to `stop`, or to the end where there is none; returns what follows.
-    fn text<'a>(&mut self, mut input: Input<'a>, stop: Option<Stop>, output: &mut Output) -> Step<'a> {
+    pub(super) fn text<'a>(
+        &mut self,
+        mut input: Input<'a>,
+        stop: Option<Stop>,
+        output: &mut Output,
+    ) -> Step<'a> {
         let end = stop.map(|stop| stop.character);
         while let Some(first) = input.first() {
             if Some(first) == end {
@@ -199,93 +202,8 @@ impl<'v> Engine<'v> {
         }
     }
 
-    /// `${name` has been read, and the operator: the rest up to the brace, and the value.
-    fn operation<'a>(
-        &mut self,
-        start: Input<'a>,
-        rest: Input<'a>,
-        name: &str,
-        operator: Operator,
-    ) -> Result<(Input<'a>, String), ExpandError> {
-        if self.depth >= DEEPEST {
-            let range = start.offset()..rest.offset();
-            return Err(syntax_error("substitutions are nested too deeply", range));
-        }
-        let keep = !matches!(
-            operator,
-            Operator::Default { .. } | Operator::Alternative { .. } | Operator::Required { .. }
-        );
-        let outer = std::mem::replace(&mut self.mode.keep_escapes, keep);
-        self.depth += 1;
-        let words = self.words(rest, operator, start.offset());
-        self.depth -= 1;
-        self.mode.keep_escapes = outer;
-        let (after, first, second) = words?;
-        let whole = start.take(after.offset() - start.offset());
-        let value = self.value(name);
-        if value.is_none() && self.mode.keep_unset {
-            return Ok((after, whole.as_str().to_owned()));
-        }
-        let value = self
-            .apply(name, operator, value, &first, &second)
-            .map_err(|message| ExpandError { message, range: whole.range() })?;
-        Ok((after, value))
-    }
-
-    /// The operator's one word, or the two of a replacement.
-    fn words<'a>(
-        &mut self,
-        input: Input<'a>,
-        operator: Operator,
-        opened: usize,
-    ) -> Result<(Input<'a>, String, String), ExpandError> {
-        let stop = |character| Some(Stop { character, opened });
-        let (mut first, mut second) = (Output::default(), Output::default());
-        if !matches!(operator, Operator::Replace { .. }) {
-            let rest = self.text(input, stop('}'), &mut first)?;
-            return Ok((rest, first.value, String::new()));
-        }
-        let middle = self.text(input, stop('/'), &mut first)?;
-        let rest = self.text(middle, stop('}'), &mut second)?;
-        Ok((rest, first.value, second.value))
-    }
-
-    fn apply(
-        &mut self,
-        name: &str,
-        operator: Operator,
-        value: Option<&str>,
-        first: &str,
-        second: &str,
-    ) -> Result<String, String> {
-        let present = |empty_too: bool| value.filter(|value| !(empty_too && value.is_empty()));
-        match operator {
-            Operator::Default { empty_too } => Ok(present(empty_too).unwrap_or(first).to_owned()),
-            Operator::Alternative { empty_too } => Ok(present(empty_too).map_or("", |_| first).to_owned()),
-            Operator::Required { empty_too } => {
-                let state = if value.is_none() { "unset" } else { "empty" };
-                let message = || match first {
-                    "" => format!("{name}: is not allowed to be {state}"),
-                    _ => format!("{name}: {first}"),
-                };
-                present(empty_too).map(str::to_owned).ok_or_else(message)
-            }
-            Operator::TrimStart { longest } => {
-                let pattern = Pattern::new(first)?;
-                Ok(pattern.trim_start(&self.required(name, value), longest))
-            }
-            Operator::TrimEnd { longest } => {
-                let pattern = Pattern::new(first)?;
-                Ok(pattern.trim_end(&self.required(name, value), longest))
-            }
-            Operator::Replace { all } => {
-                let pattern = Pattern::new(first)?;
-                Ok(pattern.replace(&self.required(name, value), second, all))
-            }
-        }
-    }
-
-    fn value(&mut self, name: &str) -> Option<&'v str> {
+    /// The value of `name`, noted as used.
+    pub(super) fn value(&mut self, name: &str) -> Option<&'v str> {
         let value = self.vars.get(name);
         if value.is_some() {
             note(&mut self.used, name);
@@ -294,7 +212,7 @@ impl<'v> Engine<'v> {
     }
 
     /// The value of a form that has no fallback.
-    fn required(&mut self, name: &str, value: Option<&str>) -> String {
+    pub(super) fn required(&mut self, name: &str, value: Option<&str>) -> String {
         if value.is_none() {
             note(&mut self.unset, name);
         }
@@ -331,6 +249,7 @@ fn unsupported(modifier: &str, range: Range<usize>) -> ExpandError {
     ExpandError { message: format!("unsupported modifier ({modifier}) in substitution"), range }
 }
 
-fn syntax_error(message: &str, range: Range<usize>) -> ExpandError {
+/// A mistake in the form of a substitution.
+pub(super) fn syntax_error(message: &str, range: Range<usize>) -> ExpandError {
     ExpandError { message: format!("syntax error: {message}"), range }
 }

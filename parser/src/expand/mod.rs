@@ -5,6 +5,7 @@
 //! [`Lex::expand_words`]. Source of the semantics: the public Dockerfile reference and BuildKit's behaviour.
 
 mod engine;
+mod operation;
 mod pattern;
 mod splitter;
 mod variable;

@@ -17,6 +17,7 @@ fn scope() -> BTreeMap<String, String> {
         ("LINES", "x1\nx2"),
         ("é1", "accent"),
         ("_u", "under"),
+        ("WILD", "a*b\\*"),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
@@ -158,6 +159,12 @@ const VALUES: &[(&str, &str)] = &[
     ("${STARS//\\*/+}", "a+b+c"),
     ("${A/$A/${B}}", "beta"),
     ("${NONE/a/b}", ""),
+    ("${FILE/\\//\\/}", "src\\/lib/main.tar.gz"),
+    ("${A//$EMPTY/-}", "-a-l-p-h-a-"),
+    ("${A/$EMPTY/-}", "-alpha"),
+    ("${STARS/$WILD/-}", "-c"),
+    ("${A///}", "alpha"),
+    ("${EMPTY//*/-}", "-"),
     // Redirections mean nothing here.
     ("a<b", "a<b"),
     ("<< $A", "<< alpha"),

@@ -19,6 +19,7 @@ use crate::instruction::Heredoc;
 use crate::line::{Line, Lines};
 use crate::span::{Span, Spanned};
 use crate::text::Text;
+use crate::word::blank_separated;
 
 /// A marker: everything about a heredoc but its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +38,20 @@ pub(super) struct Unterminated {
     pub likely_end: Option<Span>,
 }
 
-/// The markers in `line`, in order.
-pub(super) fn markers(line: &str) -> Vec<Marker> {
-    if !line.contains("<<") {
-        return Vec::new();
-    }
-    split_written(line).unwrap_or_default().iter().filter_map(|word| marker(line, word)).collect()
+/// The markers in `line`, in order; `None` when the line cannot be split, so that nobody sees any.
+pub(super) fn markers(line: &str) -> Option<Vec<Marker>> {
+    let words = split_written(line)?;
+    Some(words.iter().filter_map(|word| marker(line, word)).collect())
+}
+
+/// The first word of a line that looks like a marker, where [`markers`] could not say.
+pub(super) fn lookalike(line: &str) -> Option<Range<usize>> {
+    let words = blank_separated(line, &(0..line.len()));
+    words.into_iter().find(|word| {
+        let parsed = complete(parts, Input::part(line, word));
+        let delimiter = parsed.ok().and_then(|(_, _, delimiter)| delimiter.first());
+        delimiter.is_some_and(|first| first.is_alphabetic() || matches!(first, '_' | '"' | '\''))
+    })
 }
 
 fn marker(line: &str, word: &SplitWord) -> Option<Marker> {

@@ -126,7 +126,13 @@ impl<'a> Reader<'a> {
             return Vec::new();
         }
         let mut heredocs = Vec::new();
-        for marker in heredoc::markers(text.as_str()) {
+        let markers = heredoc::markers(text.as_str());
+        if markers.is_none()
+            && let Some(word) = heredoc::lookalike(text.as_str())
+        {
+            self.found.push(hidden_heredoc(text.get(&word), text.span(&word)));
+        }
+        for marker in markers.unwrap_or_default() {
             let (name, place) = (marker.name.clone(), text.span(&marker.range));
             let (heredoc, last, unterminated) = self.heredoc(text, marker);
             if let Some(unterminated) = unterminated {
@@ -159,6 +165,13 @@ fn takes_heredocs(text: &Text<'_>, head: &Head, escape: char) -> bool {
 fn empty_continuation(span: Span) -> Diagnostic {
     Diagnostic::warning("NoEmptyContinuation", "Empty continuation line", span)
         .with_help("remove the empty line, or put a `#` on it")
+}
+
+fn hidden_heredoc(marker: &str, span: Span) -> Diagnostic {
+    Diagnostic::warning("hidden-heredoc", format!("`{marker}` is not taken for a heredoc"), span).with_help(
+        "the line holds a quote or a brace that is not closed, or a substitution that Docker does not know: \
+         put that part into the heredoc",
+    )
 }
 
 fn unterminated_heredoc(name: &str, marker: Span, why: heredoc::Unterminated) -> Diagnostic {
