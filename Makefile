@@ -2,6 +2,7 @@
 #
 #   make demo    builds a real application with kiln, step by step, with an explanation of each
 #   make test    format, lints, documentation, unit and end-to-end tests: what CI runs
+#   make audit   known vulnerabilities of the dependencies (needs the network)
 #   make bench   kiln and the builders that are installed, on the same work in turns
 #   make build   the release binary
 #   make images  the base images of demo, tests and benchmark
@@ -17,7 +18,7 @@ ifneq ($(shell id -u),0)
 export CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER = sudo -E
 endif
 
-.PHONY: all demo test lint deny bench build images set-up clean
+.PHONY: all demo test lint deny audit bench build images set-up clean
 
 all: build
 
@@ -41,13 +42,17 @@ lint: set-up
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
 
-# Advisories need the network and cargo-deny; licences and sources are checked by the tidy test in any case.
+# Without cargo-deny the tidy test still checks the licences, against the list in deny.toml.
 deny: set-up
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		$(CARGO) deny --all-features check; \
+		$(CARGO) deny --all-features check bans licenses sources; \
 	else \
-		echo "deny: cargo-deny is not installed (cargo install --locked cargo-deny); advisories were not checked"; \
+		echo "deny: cargo-deny is not installed (cargo install --locked cargo-deny): bans and sources are not checked"; \
 	fi
+
+# Needs cargo-deny and the network.
+audit:
+	$(CARGO) deny --all-features check advisories
 
 bench: images
 	$(CARGO) bench --locked --package kiln --bench peers

@@ -13,8 +13,8 @@ use crate::support::environment::TestEnvironment;
 use crate::support::image::{Image, differences};
 use crate::support::peer::{Containers, Docker, Peer};
 use crate::support::registry::Registry;
-use crate::support::scratch_dir;
 use crate::support::tool::run;
+use crate::support::{scratch_dir, workspace};
 
 /// A Dockerfile to compare.
 struct Case {
@@ -221,4 +221,37 @@ fn the_same_image_as_docker() {
         run(docker.docker().args(["tag", name, &target])).ok();
         run(docker.docker().args(["push", "--quiet", &target])).ok();
     });
+}
+
+#[test]
+fn the_dockerfiles_cover_every_instruction() {
+    const INSTRUCTIONS: [&str; 18] = [
+        "ADD",
+        "ARG",
+        "CMD",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "FROM",
+        "HEALTHCHECK",
+        "LABEL",
+        "MAINTAINER",
+        "ONBUILD",
+        "RUN",
+        "SHELL",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    ];
+    let images = workspace().join("testdata/images");
+    let text = |case: &Case| std::fs::read_to_string(images.join(case.name).join("Dockerfile")).unwrap();
+    let all: String = CASES.iter().map(text).collect();
+    for instruction in INSTRUCTIONS {
+        assert!(
+            all.lines().any(|line| line.starts_with(&format!("{instruction} "))),
+            "no case has {instruction}"
+        );
+    }
 }

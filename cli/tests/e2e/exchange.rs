@@ -6,7 +6,7 @@ use crate::support::environment::TestEnvironment;
 use crate::support::image::Image;
 use crate::support::peer::{Containers, Docker, PODMAN_RUN};
 use crate::support::scratch_dir;
-use crate::support::tool::{run, tool, tool_ok};
+use crate::support::tool::{installed, run, tool, tool_ok};
 
 const TEXT: &str = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nCOPY file.txt /file\nRUN echo made > /made && rm /etc/group\n\
     LABEL a=b\nHEALTHCHECK CMD true\nONBUILD RUN true\nSHELL [\"/bin/sh\", \"-ec\"]\n";
@@ -67,27 +67,25 @@ fn pull_of_docker_schema_2_and_of_an_index() {
     env.run(["pull", &schema2]).ok();
     assert_eq!(env.run(["run", "--rm", &schema2, "echo", "ran"]).ok(), "ran\n");
 
-    // buildah makes the index: this machine's image among others.
+    // buildah makes the index: an image for this machine among images for others.
     let dir = scratch_dir("buildah-");
     let buildah = Containers::new(dir.path());
     let index = env.reference("exchange/index:1");
-    run(buildah.buildah().args(["manifest", "create", "several"])).ok();
-    for arch in ["arm64", "amd64", "s390x"] {
-        run(buildah.buildah().args([
-            "manifest",
-            "add",
-            "--tls-verify=false",
-            "--arch",
-            arch,
-            "several",
-            &from,
-        ]))
-        .ok();
-    }
+    let context = env.dockerfile(
+        "index",
+        "FROM scratch\nARG TARGETARCH\nCOPY busybox /bin/echo\nLABEL arch=$TARGETARCH\n",
+    );
+    fs::copy(installed("busybox").unwrap(), context.join("busybox")).unwrap();
+    let platforms = ["--platform", "linux/arm64,linux/amd64,linux/s390x", "--manifest", "several"];
+    run(buildah.buildah().args(["build", "--network", "host"]).args(platforms).arg(&context)).ok();
     let push = ["manifest", "push", "--all", "--tls-verify=false", "several", &format!("docker://{index}")];
     run(buildah.buildah().args(push)).ok();
     env.run(["pull", &index]).ok();
-    assert_eq!(env.run(["run", "--rm", &index, "echo", "ran"]).ok(), "ran\n");
+    assert_eq!(env.run(["run", "--rm", &index, "/bin/echo", "ran"]).ok(), "ran\n");
+    env.run(["pull", "--platform", "linux/arm64", &index]).ok();
+    assert_eq!(env.run(["inspect", "--format", "{{.Architecture}}", &index]).ok(), "arm64\n");
+    let said = env.run(["pull", "--platform", "linux/riscv64", &index]).fails();
+    assert!(said.contains("riscv64") && said.contains("s390x"), "what there is should be named: {said}");
 }
 
 #[test]

@@ -9,11 +9,13 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod authentication;
 mod bad_input;
 mod cache;
 mod commands;
 mod concurrency;
 mod crash;
+mod demo;
 mod determinism;
 mod differential;
 mod elsewhere;

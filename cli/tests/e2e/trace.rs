@@ -30,7 +30,7 @@ fn ordinary_bases_stay_as_they_are() {
 
 #[test]
 fn what_a_step_itself_puts_there_stays() {
-    let steps = "RUN mkdir /etc && echo mine > /etc/own && echo gone > /etc/gone\nRUN rm /etc/gone\n";
+    let steps = "RUN mkdir -p /etc && echo mine > /etc/own && echo gone > /etc/gone\nRUN rm /etc/gone\n";
     assert_eq!(changes_of("bare", steps), ["etc", "etc/own"]);
 }
 

@@ -21,6 +21,8 @@ pub trait Peer {
 /// buildah and podman, which share a store.
 pub struct Containers {
     dir: PathBuf,
+    /// For what goes with a reboot; podman wants a path of at most 50 characters.
+    run: tempfile::TempDir,
     /// Another buildah than Debian's.
     buildah: Option<PathBuf>,
 }
@@ -28,7 +30,9 @@ pub struct Containers {
 impl Containers {
     /// With its state in `dir`.
     pub fn new(dir: &Path) -> Containers {
-        let containers = Containers { dir: dir.to_owned(), buildah: None };
+        let run =
+            tempfile::Builder::new().prefix("kiln-").tempdir_in("/run").expect("root may write to /run");
+        let containers = Containers { dir: dir.to_owned(), run, buildah: None };
         std::fs::create_dir_all(containers.dir.join("tmp")).expect("the state directory can be made");
         containers
     }
@@ -50,7 +54,7 @@ impl Containers {
     pub fn podman(&self) -> Command {
         let mut command = tool("podman");
         self.add_store(&mut command);
-        command.arg("--tmpdir").arg(self.dir.join("libpod"));
+        command.arg("--tmpdir").arg(self.run.path().join("libpod"));
         // Debian's crun refuses hybrid cgroups, and a host without systemd has no systemd cgroup manager.
         command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
         command
@@ -58,7 +62,7 @@ impl Containers {
 
     fn add_store(&self, command: &mut Command) {
         command.env("HOME", &self.dir).env("TMPDIR", self.dir.join("tmp")).current_dir(&self.dir);
-        command.arg("--root").arg(self.dir.join("root")).arg("--runroot").arg(self.dir.join("run"));
+        command.arg("--root").arg(self.dir.join("root")).arg("--runroot").arg(self.run.path());
         command.args(["--storage-driver", "overlay"]);
     }
 
@@ -95,6 +99,7 @@ impl Drop for Containers {
     fn drop(&mut self) {
         // Both leave a bind mount of their store behind, on purpose.
         unmount_below(&self.dir);
+        unmount_below(self.run.path());
     }
 }
 

@@ -10,6 +10,13 @@ use super::{scratch_dir, workspace};
 /// The base images that every registry of the tests starts with.
 pub const BASES: [&str; 3] = ["busybox", "bare", "debian"];
 
+/// Who may use a registry with a password.
+pub const USER: &str = "potter";
+/// The password.
+pub const PASSWORD: &str = "open sesame";
+/// The password as the registry knows it (bcrypt).
+const PASSWORD_HASH: &str = "$2y$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW";
+
 /// A running registry.
 pub struct Registry {
     host: String,
@@ -21,13 +28,26 @@ pub struct Registry {
 impl Registry {
     /// Starts one with nothing in it.
     pub fn empty() -> Registry {
+        Registry::start("")
+    }
+
+    /// Starts one with nothing in it that lets in only [`USER`] with [`PASSWORD`].
+    pub fn with_password() -> Registry {
+        Registry::start("auth: {htpasswd: {realm: tests, path: HTPASSWD}}\n")
+    }
+
+    fn start(more: &str) -> Registry {
         let dir = scratch_dir("registry-");
+        let passwords = dir.path().join("htpasswd");
+        std::fs::write(&passwords, format!("{USER}:{PASSWORD_HASH}\n"))
+            .expect("the scratch directory is writable");
+        let more = more.replace("HTPASSWD", &passwords.display().to_string());
         let config = dir.path().join("config.yml");
         let storage = dir.path().join("storage");
         let text = format!(
             "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: '127.0.0.1:0', secret: none}}\n",
+             http: {{addr: '127.0.0.1:0', secret: none}}\n{more}",
             storage.display()
         );
         std::fs::write(&config, text).expect("the scratch directory is writable");
