@@ -23,6 +23,7 @@ use crate::locks::{self, KeyLock, UseLock};
 use crate::records::Records;
 use crate::stat_index::Indexes;
 use crate::tmp::Tmp;
+use crate::view::ViewError;
 
 /// The first line of the file `format`. A store that says something else is left alone.
 const FORMAT: &str = "kiln store 1\n";
@@ -70,6 +71,9 @@ pub enum StoreError {
     /// A layer could not be looked at or removed.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// The files of a layer chain could not be looked at.
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// The directory holds something else than a store.
     #[error("{} is not empty and not a kiln store (it holds `{found}`)", root.display())]
     NotAStore {

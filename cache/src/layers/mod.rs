@@ -5,22 +5,37 @@
 //! | tree | `layers/HEX/tree`, usable as an overlay lower directory | [`Draft::seal`], [`LayerWriter`], unpacking |
 //! | tar, gzip, zstd | a blob, listed in `layers/HEX/info` | [`LayerWriter`], a pull, [`Layers::compressed`] |
 //!
-//! The tree of a sealed or written layer gives its tar back byte for byte ([`tar_writer`]); the tree of an unpacked
-//! foreign tar does not, so such a layer keeps its blob.
+//! The tree of a sealed or written layer gives its tar back byte for byte ([`tree_reader`]); the tree of an unpacked
+//! foreign tar does not, so such a layer keeps its blob. A foreign tar that relies on its lower layers (a hard link
+//! to a file of theirs, a file in a directory that it does not have itself) unpacks to a tree that holds for that
+//! chain only: `layers/HEX/tree-CHAIN`.
 
+mod applier;
+mod chunks;
+mod compress;
+mod draft;
 pub(crate) mod entry;
+mod error;
+pub(crate) mod files;
+mod forms;
+pub(crate) mod info;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod tree_reader;
+mod tree_writer;
+mod unpack;
+mod writer;
 
-use std::io::Read;
-use std::path::PathBuf;
-
-use oci_spec::image::Descriptor;
-
-use crate::blobs::BlobError;
-use crate::digest::{DiffId, Digest};
-use crate::error::FileError;
+use crate::digest::DiffId;
 use crate::store::Store;
 
+pub use draft::{Draft, Unpack};
 pub use entry::{Content, Entry, EntryKind, is_layer_xattr};
+pub use error::LayerError;
+pub use writer::LayerWriter;
+
+pub(crate) use tree_reader::{link_xattrs, read_xattrs};
 
 /// The layers of a store.
 #[derive(Clone, Debug)]
@@ -50,8 +65,8 @@ pub enum Compression {
     Zstd,
 }
 
-/// Which forms [`Layers::writer`] makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which forms [`Layers::writer`] makes. With neither, only the diff id is computed and nothing is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forms {
     /// An unpacked directory, for a step that runs on it.
     pub tree: bool,
@@ -59,90 +74,18 @@ pub struct Forms {
     pub tar: bool,
 }
 
-/// Why a layer could not be read or made.
-#[derive(Debug, thiserror::Error)]
-pub enum LayerError {
-    /// A file operation failed.
-    #[error(transparent)]
-    File(#[from] FileError),
-}
-
 impl Layers {
     pub(crate) fn new(store: Store) -> Layers {
         Layers { store }
     }
-    /// What is known of a layer, if some form of it is here.
-    pub fn info(&self, diff_id: &DiffId) -> Result<Option<LayerInfo>, LayerError> {
-        unimplemented!()
-    }
-    /// The layer's tree, if it is unpacked.
-    pub fn tree(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, LayerError> {
-        unimplemented!()
-    }
-    /// The layer's tree; unpacks it if need be.
-    pub fn ensure_tree(&self, diff_id: &DiffId) -> Result<PathBuf, LayerError> {
-        unimplemented!()
-    }
-    /// The trees of a chain, bottom first.
-    pub fn ensure_trees(&self, chain: &[DiffId]) -> Result<Vec<PathBuf>, LayerError> {
-        unimplemented!()
-    }
-    /// Adds a blob form: the blob must be here.
-    pub fn register_blob(&self, diff_id: &DiffId, blob: &Descriptor) -> Result<(), LayerError> {
-        unimplemented!()
-    }
-    /// Any blob form whose blob is here.
-    pub fn blob(&self, diff_id: &DiffId) -> Result<Option<Descriptor>, LayerError> {
-        unimplemented!()
-    }
-    /// The uncompressed tar.
-    pub fn open_tar(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>, LayerError> {
-        unimplemented!()
-    }
-    /// The layer as a blob.
-    pub fn compressed(&self, diff_id: &DiffId, compression: Compression) -> Result<Descriptor, LayerError> {
-        unimplemented!()
-    }
-    /// A new overlay upper directory.
+
+    /// A new overlay upper directory for a step to write into.
     pub fn draft(&self) -> Result<Draft, LayerError> {
-        unimplemented!()
+        Draft::new(self)
     }
+
     /// A new layer, entry by entry.
     pub fn writer(&self, forms: Forms) -> Result<LayerWriter, LayerError> {
-        unimplemented!()
-    }
-}
-
-/// An overlay upper directory in the making.
-#[derive(Debug)]
-pub struct Draft;
-
-impl Draft {
-    /// The upper directory.
-    pub fn upper(&self) -> &std::path::Path {
-        unimplemented!()
-    }
-    /// The work directory, on the same file system.
-    pub fn work(&self) -> &std::path::Path {
-        unimplemented!()
-    }
-    /// Makes the layer.
-    pub fn seal(self) -> Result<LayerInfo, LayerError> {
-        unimplemented!()
-    }
-}
-
-/// A layer written entry by entry.
-#[derive(Debug)]
-pub struct LayerWriter;
-
-impl LayerWriter {
-    /// Adds the next entry, in order.
-    pub fn add(&mut self, entry: &Entry, content: Content<'_>) -> Result<(), LayerError> {
-        unimplemented!()
-    }
-    /// Makes the layer.
-    pub fn finish(self) -> Result<LayerInfo, LayerError> {
-        unimplemented!()
+        LayerWriter::new(self, forms)
     }
 }

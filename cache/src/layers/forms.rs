@@ -1,0 +1,139 @@
+//! From one form of a layer to what a consumer asks for: what is known of it, its blobs, its tar as a stream.
+
+use std::io::{self, BufReader, Read};
+use std::path::PathBuf;
+
+use oci_spec::image::Descriptor;
+use sha2::{Digest as _, Sha256};
+
+use crate::archive;
+use crate::blobs::BlobError;
+use crate::digest::{DiffId, sha256_hex};
+use crate::layers::chunks::chunks;
+use crate::layers::info::{BlobForm, LayerFile};
+use crate::layers::tree_reader::{TreeReader, write_tar};
+use crate::layers::{LayerError, LayerInfo, Layers};
+
+/// Bytes read from a blob at a time.
+const BLOB_BUFFER: usize = 128 * 1024;
+
+impl Layers {
+    /// What is known of a layer, if some form of it is here and can be believed.
+    pub fn info(&self, diff_id: &DiffId) -> Result<Option<LayerInfo>, LayerError> {
+        let Some(file) = self.file(diff_id)? else { return Ok(None) };
+        let here = self.trusts_tree(&file)
+            || file.bound.values().any(|stamp| self.store.boot().trusts(stamp))
+            || self.present_blob(&file)?.is_some();
+        Ok(here.then(|| file.info()))
+    }
+
+    /// The layer's tree, if it is unpacked and holds for every chain of lower layers.
+    pub fn tree(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, LayerError> {
+        let trusted = self.file(diff_id)?.is_some_and(|file| self.trusts_tree(&file));
+        Ok(trusted.then(|| self.dir(diff_id).join("tree")))
+    }
+
+    /// Adds a blob as a form of a layer. The blob must be here; whether it is that layer shows when it is unpacked.
+    pub fn register_blob(&self, diff_id: &DiffId, blob: &Descriptor) -> Result<(), LayerError> {
+        sha256_hex(blob.digest()).map_err(BlobError::Digest)?;
+        if !self.store.blobs().contains(blob.digest())? {
+            return Err(BlobError::Missing { digest: blob.digest().clone() }.into());
+        }
+        let form = BlobForm { descriptor: blob.clone(), maker: None };
+        if self.file(diff_id)?.is_some_and(|file| file.blobs.contains(&form)) {
+            return Ok(());
+        }
+        self.update(diff_id, |file| file.add_blob(form))?;
+        Ok(())
+    }
+
+    /// Any blob of the layer that is here, as it was registered.
+    pub fn blob(&self, diff_id: &DiffId) -> Result<Option<Descriptor>, LayerError> {
+        let Some(file) = self.file(diff_id)? else { return Ok(None) };
+        Ok(self.present_blob(&file)?.map(|form| form.descriptor))
+    }
+
+    /// The uncompressed tar, from whichever form there is. The last read fails if what was read is not the layer.
+    pub fn open_tar(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>, LayerError> {
+        let Some(file) = self.file(diff_id)? else {
+            return Err(LayerError::Unknown { diff_id: diff_id.clone() });
+        };
+        if let Some(form) = self.present_blob(&file)? {
+            let tar = self.open_blob(&form)?;
+            return Ok(Box::new(VerifiedTar::new(tar, diff_id)));
+        }
+        if self.trusts_tree(&file) && file.tree.as_ref().is_some_and(|tree| tree.gives_tar) {
+            let tree = TreeReader::new(&self.dir(diff_id).join("tree"), false)?;
+            return Ok(Box::new(VerifiedTar::new(stream_tree(tree), diff_id)));
+        }
+        Err(LayerError::Unknown { diff_id: diff_id.clone() })
+    }
+
+    /// Opens the tar inside a blob, whatever it is compressed with.
+    pub(crate) fn open_blob(&self, form: &BlobForm) -> Result<Box<dyn Read + Send>, LayerError> {
+        let file = self.store.blobs().open(form.descriptor.digest())?;
+        Ok(archive::unpacked(BufReader::with_capacity(BLOB_BUFFER, file))?)
+    }
+
+    /// The blob to read a layer from: one that costs least to read.
+    pub(crate) fn present_blob(&self, file: &LayerFile) -> Result<Option<BlobForm>, LayerError> {
+        let mut forms: Vec<&BlobForm> = file.blobs.iter().collect();
+        // An uncompressed tar first, then what was there first.
+        forms.sort_by_key(|form| form.descriptor.digest() != file.diff_id.digest());
+        for form in forms {
+            if self.store.blobs().contains(form.descriptor.digest())? {
+                return Ok(Some(form.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the tree that holds for every chain is here.
+    pub(crate) fn trusts_tree(&self, file: &LayerFile) -> bool {
+        file.tree.as_ref().is_some_and(|tree| self.store.boot().trusts(&tree.stamp))
+    }
+}
+
+/// The tar of a tree as a stream: it is written on a thread of its own, which ends with the stream.
+fn stream_tree(tree: TreeReader) -> impl Read + Send {
+    let (mut writer, reader) = chunks();
+    std::thread::spawn(move || match write_tar(tree, &mut writer) {
+        // A reader that left early has no use for an error.
+        Ok(_) => drop(writer.finish()),
+        Err(error) => writer.fail(io::Error::other(error)),
+    });
+    reader
+}
+
+/// A tar that is hashed as it is read, and that ends in an error if it is not the layer it should be.
+struct VerifiedTar<R> {
+    inner: R,
+    expected: DiffId,
+    hash: Option<Sha256>,
+}
+
+impl<R: Read> VerifiedTar<R> {
+    fn new(inner: R, expected: &DiffId) -> VerifiedTar<R> {
+        VerifiedTar { inner, expected: expected.clone(), hash: Some(Sha256::new()) }
+    }
+}
+
+impl<R: Read> Read for VerifiedTar<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        if count > 0 {
+            if let Some(hash) = &mut self.hash {
+                hash.update(&buffer[..count]);
+            }
+        } else if !buffer.is_empty()
+            && let Some(hash) = self.hash.take()
+        {
+            let actual = DiffId::from_hash(hash.finalize().into());
+            if actual != self.expected {
+                let error = LayerError::TreeChanged { diff_id: self.expected.clone(), actual };
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+        Ok(count)
+    }
+}
