@@ -29,12 +29,24 @@ impl Images {
         let _use = self.store.use_lock()?;
         let before = self.store.images().get(&reference.to_string())?;
         let record = self.fetcher.image(&reference.to_string(), platform, true, progress).await?;
-        self.fetcher.ensure_blobs(&Fetcher::snapshot(&record)?, progress).await?;
+        if let Err(error) = self.fetcher.ensure_blobs(&Fetcher::snapshot(&record)?, progress).await {
+            self.give_back(reference, before.as_ref())?;
+            return Err(error.into());
+        }
         self.store.sync()?;
         let digest = super::origin_of(&record).and_then(|origin| origin.digest().cloned());
         let digest = digest.or_else(|| record.manifest.as_ref().map(|manifest| manifest.digest().clone()));
         let is_new = before.is_none_or(|before| before.id != record.id);
         Ok(Pulled { record, digest, is_new })
+    }
+
+    /// Lets a name mean what it meant before: a pull that failed changes nothing.
+    fn give_back(&self, reference: &Reference, before: Option<&ImageRecord>) -> Result<(), ImageError> {
+        match before {
+            Some(record) => self.store.images().set(&reference.to_string(), record)?,
+            None => drop(self.store.images().untag(&reference.to_string())?),
+        }
+        Ok(())
     }
 
     /// The image of that name, pulled if the store has none (or if `always`).

@@ -1,0 +1,85 @@
+//! What went wrong in a build, shown at its place: mistakes in the Dockerfile, warnings, a step that failed.
+
+use kiln_builder::BuildError;
+use kiln_graph::Location;
+use kiln_parser::Diagnostic;
+use kiln_parser::span::Span;
+
+use super::source::BuildSource;
+use crate::error::CliError;
+use crate::output::progress::tracker::visible;
+
+/// Lines of a failed command's output that are repeated.
+const LAST_LINES: usize = 20;
+
+/// What parser and lowering found.
+pub struct Findings<'a> {
+    /// The mistakes and warnings.
+    pub diagnostics: &'a [Diagnostic],
+    /// The Dockerfile.
+    pub source: &'a BuildSource,
+    /// Whether excerpts have colours.
+    pub color: bool,
+}
+
+impl Findings<'_> {
+    /// The mistakes as an error, warnings with them: they often say why.
+    pub fn into_error(self) -> CliError {
+        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+        CliError::Dockerfile { file: self.source.name.clone(), rendered: self.rendered(), errors }
+    }
+
+    /// The warnings as text.
+    pub fn warnings(&self) -> String {
+        self.rendered()
+    }
+
+    fn rendered(&self) -> String {
+        kiln_parser::render(self.diagnostics, &self.source.text, &self.source.name, self.color)
+    }
+}
+
+/// A failed build as an error that shows the lines of the Dockerfile and the last lines of output.
+pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliError {
+    let excerpt = match &error {
+        BuildError::Step { name, location, log, cause } => {
+            let mut text = last_lines(name, log);
+            if let Some(location) = location {
+                text.push_str(&lines_of(location, &cause.to_string(), source, color));
+            }
+            text
+        }
+        _ => String::new(),
+    };
+    CliError::Build { source: Box::new(error), excerpt }
+}
+
+fn lines_of(location: &Location, message: &str, source: &BuildSource, color: bool) -> String {
+    let span = Span::new(location.range.start, location.range.end);
+    let diagnostic = Diagnostic::error("step-failed", message, span);
+    kiln_parser::render(&[diagnostic], &source.text, &source.name, color)
+}
+
+/// The end of the command's output between two rules, as BuildKit shows it.
+fn last_lines(name: &str, log: &[Vec<u8>]) -> String {
+    if log.is_empty() {
+        return String::new();
+    }
+    let shown = log.iter().skip(log.len().saturating_sub(LAST_LINES)).map(|line| visible(line) + "\n");
+    format!("------\n > {name}:\n{}------\n", shown.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_the_output_is_repeated() {
+        let log: Vec<Vec<u8>> = (0..50).map(|number| format!("line {number}").into_bytes()).collect();
+        let text = last_lines("[1/1] RUN x", &log);
+        assert!(
+            text.starts_with("------\n > [1/1] RUN x:\nline 30\n") && text.ends_with("line 49\n------\n")
+        );
+        assert_eq!(last_lines("x", &[]), "");
+    }
+}

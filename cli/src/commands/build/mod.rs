@@ -1,0 +1,147 @@
+//! `kiln build`: Dockerfile, flags and context to an image, and to wherever it goes from there.
+//!
+//! The way through: [`source`] reads the Dockerfile and the ignore rules, [`options`] turns flags into the lowering's
+//! options, the builder solves the plan, [`results`] names, exports and pushes the image, [`failure`] shows what
+//! went wrong. Nothing is named before everything has succeeded.
+
+mod failure;
+mod options;
+mod results;
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use kiln_builder::{BuildRequest, Builder, CancellationToken, Progress, PullPolicy};
+use kiln_cache::ImageRecord;
+use kiln_graph::lower::{LowerOptions, lower};
+use kiln_graph::op::Source;
+use kiln_graph::plan::Plan;
+use kiln_parser::{Diagnostic, Parsed};
+use tokio::runtime::Handle;
+
+use crate::error::CliError;
+use crate::flags::build::{BuildFlags, ProgressKind};
+use crate::output;
+use crate::session::Session;
+use crate::work::with_progress;
+use failure::Findings;
+use results::Results;
+use source::BuildSource;
+
+/// One build, everything that does not change while it goes on.
+struct Job<'a> {
+    flags: &'a BuildFlags,
+    source: BuildSource,
+    options: LowerOptions,
+    results: Results,
+    color: bool,
+    cancel: CancellationToken,
+    /// Warnings are shown after the steps, so that they do not scroll away.
+    warnings: OnceLock<String>,
+}
+
+/// Builds an image.
+pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
+    let begun = Instant::now();
+    let source = BuildSource::read(flags)?;
+    let job = Job {
+        options: options::read(flags, &source, session)?,
+        results: Results::read(flags)?,
+        source,
+        flags,
+        color: session.colors_stderr(),
+        cancel: CancellationToken::new(),
+        warnings: OnceLock::new(),
+    };
+    let kind = progress_kind(flags, session)?;
+    let quiet = kind == ProgressKind::Quiet;
+    let builder = session.builder()?;
+    let images = session.images()?;
+    let (job_ref, builder, images) = (&job, &builder, &images);
+    let work = |progress: Progress| async move {
+        let job = job_ref;
+        let record = job.build(builder, &progress).await?;
+        let pushed = job.results.deliver(&record, images, &progress).await?;
+        Ok::<_, CliError>((record, pushed))
+    };
+    let result = with_progress(session.view(kind), Some(&job.cancel), work);
+    if let Some(warnings) = job.warnings.get().filter(|_| !quiet) {
+        output::remark(warnings.trim_end());
+    }
+    let ((record, pushed), tracker) = result?;
+    results::write_files(flags, &record, &job.results, pushed.as_ref())?;
+    match quiet {
+        true if job.results.uses_stdout() => Ok(()),
+        true => output::print_line(record.id.as_ref()),
+        false => {
+            output::remark(&job.results.summary(&record, tracker.counts(), begun.elapsed()));
+            Ok(())
+        }
+    }
+}
+
+impl Job<'_> {
+    async fn build(&self, builder: &Builder, progress: &Progress) -> Result<ImageRecord, CliError> {
+        let parsed = kiln_parser::parse(&self.source.text);
+        if parsed.diagnostics.iter().any(Diagnostic::is_error) {
+            return Err(self.findings(&parsed.diagnostics).into_error());
+        }
+        let policy = if self.flags.pull { PullPolicy::Always } else { PullPolicy::Missing };
+        let resolver = builder.resolver(policy, progress.clone(), Handle::current());
+        let bases = resolver.bases();
+        let (text, options) = (self.source.text.clone(), self.options.clone());
+        let Parsed { dockerfile, mut diagnostics, .. } = parsed;
+        let lowered = tokio::task::spawn_blocking(move || lower(&text, &dockerfile, &options, &resolver));
+        let lowered = lowered.await.map_err(|error| CliError::System {
+            action: "read the Dockerfile's meaning",
+            source: std::io::Error::other(error),
+        })?;
+        diagnostics.extend(lowered.diagnostics);
+        let findings = self.findings(&diagnostics);
+        let Some(plan) = lowered.plan else { return Err(findings.into_error()) };
+        drop(self.warnings.set(findings.warnings()));
+        self.solve(builder, plan, bases, progress).await
+    }
+
+    async fn solve(
+        &self,
+        builder: &Builder,
+        plan: Plan,
+        bases: kiln_builder::Bases,
+        progress: &Progress,
+    ) -> Result<ImageRecord, CliError> {
+        let context = self.source.context.clone().map(|path| (Source::MAIN_CONTEXT.to_owned(), path));
+        let request = BuildRequest {
+            plan,
+            contexts: context.into_iter().collect::<BTreeMap<_, _>>(),
+            bases,
+            project: self.source.project.clone(),
+            cancel: self.cancel.clone(),
+        };
+        let built = builder.build(request, progress).await;
+        built.map_err(|error| failure::of_build(error, &self.source, self.color))
+    }
+
+    fn findings<'a>(&'a self, diagnostics: &'a [Diagnostic]) -> Findings<'a> {
+        Findings { diagnostics, source: &self.source, color: self.color }
+    }
+}
+
+/// What the flags ask for, else what the environment does.
+fn progress_kind(flags: &BuildFlags, session: &Session) -> Result<ProgressKind, CliError> {
+    if flags.quiet {
+        return Ok(ProgressKind::Quiet);
+    }
+    match (flags.progress, session.environment.progress()) {
+        (Some(kind), _) => Ok(kind),
+        (None, Some(text)) => <ProgressKind as clap::ValueEnum>::from_str(text, true).map_err(|_| {
+            CliError::usage_with_hint(
+                format!("BUILDKIT_PROGRESS is `{text}`"),
+                "it may be auto, plain, tty or quiet",
+            )
+        }),
+        (None, None) => Ok(ProgressKind::Auto),
+    }
+}

@@ -1,0 +1,232 @@
+//! The input of a build: the Dockerfile's text, the context's directory, the ignore rules.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use kiln_parser::dockerignore;
+
+use crate::error::CliError;
+use crate::flags::build::BuildFlags;
+
+/// Beginnings of a context that is not on this machine.
+const REMOTE: [&str; 5] = ["http://", "https://", "git://", "git@", "github.com/"];
+
+/// The largest Dockerfile that is read. Far above any real one, and far below what would hurt.
+const MAX_DOCKERFILE: u64 = 16 << 20;
+
+/// First bytes of what may be sent as a context on standard input: gzip, bzip2, xz, zstd.
+const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
+
+/// Where a tar has its mark.
+const TAR_MARK: std::ops::Range<usize> = 257..262;
+
+/// What a build starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSource {
+    /// The Dockerfile as it is named to people.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// The context's directory; `None` when the Dockerfile came alone (`kiln build -`).
+    pub context: Option<PathBuf>,
+    /// The ignore patterns, in order.
+    pub ignore: Vec<String>,
+    /// Which Dockerfile this is, the same for every build of it.
+    pub project: String,
+}
+
+impl BuildSource {
+    /// Reads what the flags name.
+    pub fn read(flags: &BuildFlags) -> Result<Self, CliError> {
+        let context = flags.context.to_str().unwrap_or_default();
+        if context == "-" {
+            return Self::alone(flags);
+        }
+        if REMOTE.iter().any(|beginning| context.starts_with(beginning))
+            || flags.context.extension().is_some_and(|end| end == "git")
+        {
+            let message = format!("a context from elsewhere (`{context}`) is not supported yet");
+            return Err(CliError::usage_with_hint(message, "clone or download it and build the directory"));
+        }
+        check_directory(&flags.context)?;
+        let from_stdin = flags.file.as_deref() == Some(Path::new("-"));
+        let path = if from_stdin { None } else { Some(dockerfile_path(flags)) };
+        let (name, text) = match &path {
+            None => ("-".to_owned(), read_stdin()?),
+            Some(path) => (shown(path), read_dockerfile(path, flags)?),
+        };
+        let ignore = read_ignore(path.as_deref(), &flags.context)?;
+        let directory =
+            std::fs::canonicalize(&flags.context).map_err(CliError::file("use", &flags.context))?;
+        let project = path.as_deref().and_then(|path| std::fs::canonicalize(path).ok());
+        let project = project.unwrap_or_else(|| directory.join("-")).display().to_string();
+        Ok(Self { name, text: to_text(text, path.as_deref())?, context: Some(directory), ignore, project })
+    }
+
+    /// `kiln build -`: a Dockerfile without a context.
+    fn alone(flags: &BuildFlags) -> Result<Self, CliError> {
+        if flags.file.is_some() {
+            let message = "-f names a file in the context, but standard input is a Dockerfile without one";
+            return Err(CliError::usage_with_hint(
+                message,
+                "write `-f - PATH` for a Dockerfile from standard input",
+            ));
+        }
+        let bytes = read_stdin()?;
+        let is_tar = bytes.get(TAR_MARK).is_some_and(|mark| mark == b"ustar");
+        if is_tar || COMPRESSED.iter().any(|beginning| bytes.starts_with(beginning)) {
+            let message = "a context from standard input is not supported yet";
+            return Err(CliError::usage_with_hint(message, "unpack it and build the directory"));
+        }
+        Ok(Self {
+            name: "-".to_owned(),
+            text: to_text(bytes, None)?,
+            context: None,
+            ignore: Vec::new(),
+            project: "-".to_owned(),
+        })
+    }
+}
+
+fn check_directory(context: &Path) -> Result<(), CliError> {
+    let metadata = std::fs::metadata(context).map_err(CliError::file("use the build context", context))?;
+    if metadata.is_dir() {
+        return Ok(());
+    }
+    let message = format!("the build context `{}` is not a directory", context.display());
+    Err(CliError::usage_with_hint(message, "a Dockerfile is named with -f"))
+}
+
+/// `-f` counts from the current directory; without it the context's Dockerfile, in either spelling that docker takes.
+fn dockerfile_path(flags: &BuildFlags) -> PathBuf {
+    if let Some(file) = &flags.file {
+        return file.clone();
+    }
+    let usual = flags.context.join("Dockerfile");
+    let lower = flags.context.join("dockerfile");
+    if !usual.exists() && lower.exists() { lower } else { usual }
+}
+
+fn shown(path: &Path) -> String {
+    let shown = path.strip_prefix(".").unwrap_or(path);
+    shown.display().to_string()
+}
+
+fn read_dockerfile(path: &Path, flags: &BuildFlags) -> Result<Vec<u8>, CliError> {
+    match std::fs::File::open(path).and_then(|file| read_limited(file, path)) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing_dockerfile(path, flags)),
+        Err(error) => Err(CliError::file("read the Dockerfile", path)(error)),
+    }
+}
+
+fn missing_dockerfile(path: &Path, flags: &BuildFlags) -> CliError {
+    let message = format!("there is no Dockerfile at {}", path.display());
+    match &flags.file {
+        Some(file) if flags.context.join(file).exists() => CliError::usage_with_hint(
+            message,
+            format!("-f counts from the current directory: write -f {}", flags.context.join(file).display()),
+        ),
+        Some(_) => CliError::usage(message),
+        None => {
+            CliError::usage_with_hint(message, "-f names a Dockerfile that is elsewhere or called otherwise")
+        }
+    }
+}
+
+fn read_stdin() -> Result<Vec<u8>, CliError> {
+    let stdin = Path::new("-");
+    read_limited(io::stdin().lock(), stdin).map_err(CliError::file("read standard input", stdin))
+}
+
+fn read_limited(reader: impl Read, path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_DOCKERFILE {
+        let message = format!("{} is larger than the {MAX_DOCKERFILE} bytes that are read", path.display());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
+fn to_text(bytes: Vec<u8>, path: Option<&Path>) -> Result<String, CliError> {
+    String::from_utf8(bytes).map_err(|error| CliError::File {
+        action: "read the Dockerfile",
+        path: path.unwrap_or(Path::new("-")).to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+    })
+}
+
+/// `NAME.dockerignore` beside the Dockerfile wins over the context's own.
+fn read_ignore(dockerfile: Option<&Path>, context: &Path) -> Result<Vec<String>, CliError> {
+    let own = dockerfile.map(|path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dockerignore");
+        PathBuf::from(name)
+    });
+    for path in own.into_iter().chain([context.join(".dockerignore")]) {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Ok(dockerignore::parse(&text).into_iter().map(|line| line.pattern).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(CliError::file("read", &path)(error)),
+        }
+    }
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn context(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    fn read(dir: &tempfile::TempDir, file: Option<&str>) -> Result<BuildSource, CliError> {
+        let file = file.map(|file| dir.path().join(file));
+        BuildSource::read(&BuildFlags { context: dir.path().to_owned(), file, ..BuildFlags::default() })
+    }
+
+    #[test]
+    fn the_contexts_dockerfile_and_ignore_file() {
+        let dir = context(&[("Dockerfile", "FROM a"), (".dockerignore", "# x\n/target\n!keep\n")]);
+        let source = read(&dir, None).unwrap();
+        assert_eq!(
+            (source.text.as_str(), source.ignore),
+            ("FROM a", vec!["target".to_owned(), "!keep".to_owned()])
+        );
+        assert_eq!(source.context, Some(fs::canonicalize(dir.path()).unwrap()));
+        assert!(source.project.ends_with("/Dockerfile"));
+    }
+
+    #[test]
+    fn the_lower_case_spelling_will_do() {
+        let dir = context(&[("dockerfile", "FROM b")]);
+        assert_eq!(read(&dir, None).unwrap().text, "FROM b");
+    }
+
+    #[test]
+    fn an_ignore_file_of_the_dockerfile_wins() {
+        let dir = context(&[("X", "FROM a"), ("X.dockerignore", "one"), (".dockerignore", "two")]);
+        assert_eq!(read(&dir, Some("X")).unwrap().ignore, ["one"]);
+    }
+
+    #[test]
+    fn mistakes_name_the_file() {
+        let dir = context(&[("other", "FROM a"), ("binary", "")]);
+        assert!(read(&dir, None).unwrap_err().to_string().contains("there is no Dockerfile at"));
+        fs::write(dir.path().join("binary"), b"FROM \xff").unwrap();
+        assert!(read(&dir, Some("binary")).unwrap_err().to_string().ends_with("/binary"));
+        let file = BuildFlags { context: dir.path().join("other"), ..BuildFlags::default() };
+        assert!(BuildSource::read(&file).unwrap_err().to_string().contains("is not a directory"));
+        let remote = BuildFlags { context: "https://github.com/a/b.git".into(), ..BuildFlags::default() };
+        assert!(BuildSource::read(&remote).unwrap_err().to_string().contains("not supported yet"));
+    }
+}

@@ -1,0 +1,45 @@
+//! The commands: what the flags mean once store, registries and terminal are known.
+//!
+//! One file a command. Each takes its flags and the [`Session`], writes its result to standard output, and gives
+//! the exit code or the error that `main` tells.
+
+mod build;
+mod destination;
+mod history;
+mod images;
+mod inspect;
+mod load;
+mod prune;
+mod pull;
+mod push;
+mod remove;
+mod run;
+mod save;
+mod tag;
+mod version;
+
+use crate::error::CliError;
+use crate::flags::Command;
+use crate::session::Session;
+
+/// Performs a command and gives its exit code.
+pub fn perform(command: Command, session: &Session) -> Result<u8, CliError> {
+    let done = match command.ungrouped() {
+        Command::Run(flags) => return run::perform(&flags, session),
+        Command::Build(flags) => build::perform(&flags, session),
+        Command::Pull(flags) => pull::perform(&flags, session),
+        Command::Push(flags) => push::perform(&flags, session),
+        Command::Tag(flags) => tag::perform(&flags, session),
+        Command::Images(flags) => images::perform(&flags, session),
+        Command::Rmi(flags) => remove::perform(&flags, session),
+        Command::Save(flags) => save::perform(&flags, session),
+        Command::Load(flags) => load::perform(&flags, session),
+        Command::Inspect(flags) => inspect::perform(&flags, session),
+        Command::History(flags) => history::perform(&flags, session),
+        Command::Prune(flags) => prune::perform(&flags, session),
+        Command::Version(flags) => version::perform(&flags),
+        // `ungrouped` leaves none of these.
+        Command::Image(_) | Command::Builder(_) | Command::System(_) | Command::Container(_) => Ok(()),
+    };
+    done.map(|()| 0)
+}

@@ -1,0 +1,321 @@
+//! What can end a command early, and how it is told: one message with its place, its causes and a hint, and
+//! an exit code.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | success; also when the reader of standard output went away |
+//! | 1 | the build or the command failed |
+//! | 2 | the command line is wrong |
+//! | 125 | `run`: kiln itself failed, the process was not started |
+//! | 126 | `run`: the command cannot be executed |
+//! | 127 | `run`: the command was not found |
+//! | 128 + n | `run`: the process was killed by signal n; any command: kiln was stopped by it (130 is Ctrl-C) |
+//!
+//! Made everywhere in this crate, told by `main` alone.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kiln_builder::images::ImageError;
+use kiln_builder::{BuildError, RunError};
+use kiln_cache::StoreError;
+use kiln_registry::{PlatformError, ReferenceError, RegistryError};
+
+/// `run`: the process was never started.
+const OWN_FAILURE: u8 = 125;
+
+/// The end of a command that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line is wrong in a way that only the commands can see.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to write instead.
+        hint: Option<String>,
+    },
+    /// The Dockerfile has mistakes.
+    #[error("{file} has {}", count(*errors))]
+    Dockerfile {
+        /// The file as shown.
+        file: String,
+        /// The mistakes with their excerpts, ready to be shown.
+        rendered: String,
+        /// How many.
+        errors: usize,
+    },
+    /// A step failed, or the build could not go on.
+    #[error("the build failed")]
+    Build {
+        /// Why.
+        #[source]
+        source: Box<BuildError>,
+        /// The lines of the Dockerfile and the last output, ready to be shown.
+        excerpt: String,
+    },
+    /// A command on images failed.
+    #[error(transparent)]
+    Image(Box<ImageError>),
+    /// The process of `run` could not be started or waited for.
+    #[error(transparent)]
+    Run(Box<RunError>),
+    /// The store could not be opened.
+    #[error("cannot use the store")]
+    Store(#[from] StoreError),
+    /// The registry client could not be made.
+    #[error(transparent)]
+    Registry(Box<RegistryError>),
+    /// A name that cannot be one.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// A platform that is not one.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// A file could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was attempted, as a verb that fits "cannot …".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        source: io::Error,
+    },
+    /// The terminal, a signal handler or the runtime could not be set up.
+    #[error("cannot {action}")]
+    System {
+        /// What was attempted, as a verb that fits "cannot …".
+        action: &'static str,
+        /// What the system answered.
+        #[source]
+        source: io::Error,
+    },
+    /// Some of several things asked for failed; each was told on its own.
+    #[error("{failed} of {all} failed")]
+    Several {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// A signal asked kiln to stop.
+    #[error("stopped by signal {signal}")]
+    Interrupted {
+        /// Its number.
+        signal: i32,
+    },
+    /// Nobody reads standard output any more.
+    #[error("standard output is closed")]
+    BrokenPipe,
+}
+
+/// What `main` shows and exits with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Lines that stand before the message as they are: excerpts, output.
+    pub excerpt: String,
+    /// One line that says what failed.
+    pub message: String,
+    /// Why, outermost cause first, each said once.
+    pub causes: Vec<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl CliError {
+    /// A wrong command line.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: None }
+    }
+
+    /// A wrong command line, and what to write instead.
+    pub fn usage_with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// A failed file operation.
+    pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// A failed system call that is about no file.
+    pub fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { action, source }
+    }
+
+    /// A failed write to standard output.
+    pub fn standard_output(source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::System { action: "write to standard output", source },
+        }
+    }
+
+    /// Everything that is told about it; `None` when nothing is.
+    pub fn report(&self) -> Option<Report> {
+        if let Self::BrokenPipe | Self::Interrupted { .. } = self {
+            return None;
+        }
+        let excerpt = match self {
+            Self::Dockerfile { rendered, .. } => rendered.clone(),
+            Self::Build { excerpt, .. } => excerpt.clone(),
+            _ => String::new(),
+        };
+        let (message, causes) = (self.to_string(), causes(self));
+        Some(Report { excerpt, message, causes, hint: self.hint(), code: self.code() })
+    }
+
+    /// The exit code of every command but `run`.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => 2,
+            Self::BrokenPipe => 0,
+            Self::Interrupted { signal } => 128_u8.saturating_add(u8::try_from(*signal).unwrap_or(0)),
+            _ => 1,
+        }
+    }
+
+    /// The exit code of `run`, where 1 and 2 are the process's own.
+    pub fn code_of_run(&self) -> u8 {
+        match self {
+            Self::Run(error) => match &**error {
+                RunError::Sandbox(error) => u8::try_from(error.exit_code()).unwrap_or(OWN_FAILURE),
+                _ => OWN_FAILURE,
+            },
+            Self::BrokenPipe | Self::Interrupted { .. } => self.code(),
+            _ => OWN_FAILURE,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Build { source, .. } => source.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Run(error) => match &**error {
+                RunError::Fetch(error) => error.hint(),
+                RunError::NoCommand => Some("write a command after the image".to_owned()),
+                _ => None,
+            },
+            Self::Registry(error) => error.hint(),
+            Self::Store(_) => Some("--root or KILN_ROOT names another directory for the store".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl From<ImageError> for CliError {
+    fn from(error: ImageError) -> Self {
+        Self::Image(Box::new(error))
+    }
+}
+
+impl From<RegistryError> for CliError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(Box::new(error))
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        Self::Run(Box::new(error))
+    }
+}
+
+fn count(errors: usize) -> String {
+    if errors == 1 { "a mistake".to_owned() } else { format!("{errors} mistakes") }
+}
+
+/// The chain of sources; a cause that its parent's text already says is left out.
+fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            causes.push(text.clone());
+            said = text;
+        }
+        source = cause.source();
+    }
+    causes
+}
+
+impl Report {
+    /// The report as it is written to standard error.
+    pub fn to_text(&self) -> String {
+        let mut text = self.excerpt.clone();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.extend(["error: ", &self.message, "\n"]);
+        for cause in &self.causes {
+            text.extend(["  because: ", cause, "\n"]);
+        }
+        if let Some(hint) = &self.hint {
+            text.extend(["  hint: ", hint, "\n"]);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> CliError {
+        CliError::file("read", Path::new("/x/Dockerfile"))(io::ErrorKind::NotFound.into())
+    }
+
+    #[test]
+    fn a_report_names_place_cause_and_hint() {
+        let report = CliError::usage_with_hint("no PATH", "write `.`").report();
+        assert_eq!(
+            report.map(|report| report.to_text()).as_deref(),
+            Some("error: no PATH\n  hint: write `.`\n")
+        );
+        let text = file().report().map(|report| report.to_text());
+        assert_eq!(text.as_deref(), Some("error: cannot read /x/Dockerfile\n  because: entity not found\n"));
+    }
+
+    #[test]
+    fn excerpts_come_first() {
+        let error =
+            CliError::Dockerfile { file: "Dockerfile".into(), rendered: "2 | RUNN x".into(), errors: 2 };
+        let text = error.report().map(|report| report.to_text());
+        assert_eq!(text.as_deref(), Some("2 | RUNN x\nerror: Dockerfile has 2 mistakes\n"));
+    }
+
+    #[test]
+    fn exit_codes_are_as_documented() {
+        let not_found = ImageError::NotFound { name: "x".into() };
+        let broken = CliError::standard_output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!((CliError::usage("x").code(), CliError::usage("x").code_of_run()), (2, 125));
+        assert_eq!((file().code(), file().code_of_run()), (1, 125));
+        assert_eq!((broken.code(), broken.code_of_run()), (0, 0));
+        assert_eq!(CliError::Interrupted { signal: 2 }.code(), 130);
+        assert_eq!(CliError::Interrupted { signal: 15 }.code_of_run(), 143);
+        assert_eq!(CliError::from(not_found).code_of_run(), 125);
+    }
+
+    #[test]
+    fn what_needs_no_words_has_no_report() {
+        assert_eq!(CliError::BrokenPipe.report(), None);
+        assert_eq!(CliError::Interrupted { signal: 2 }.report(), None);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let store = StoreError::NotAStore { root: "/s".into(), found: "x".into() };
+        let report = CliError::from(store).report();
+        let causes = report.map(|report| report.causes);
+        assert_eq!(causes, Some(vec!["/s is not empty and not a kiln store (it holds `x`)".to_owned()]));
+    }
+}

@@ -1,0 +1,87 @@
+//! Flags of `kiln build`.
+//!
+//! What they mean is decided in [`crate::commands::build`].
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::output::OutputSpec;
+
+/// `kiln build [OPTIONS] PATH`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct BuildFlags {
+    /// Name and optionally a tag (format: "name:tag"); may be given several times
+    #[arg(short, long = "tag", value_name = "NAME")]
+    pub tags: Vec<String>,
+    /// Name of the Dockerfile, `-` for standard input (default: "PATH/Dockerfile")
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Set the target build stage to build
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// Set build-time variables; `NAME` alone takes the value from the environment
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub build_args: Vec<String>,
+    /// Set metadata for an image
+    #[arg(long = "label", value_name = "KEY[=VALUE]")]
+    pub labels: Vec<String>,
+    /// Do not use cache when building the image
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Always attempt to pull all referenced images
+    #[arg(long)]
+    pub pull: bool,
+    /// Networking mode of RUN: default, host or none
+    #[arg(long, value_name = "MODE")]
+    pub network: Option<String>,
+    /// Target platform of the build
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
+    /// Type of progress output: auto, plain, tty or quiet
+    #[arg(long, value_name = "TYPE", value_enum, hide_possible_values = true)]
+    pub progress: Option<ProgressKind>,
+    /// Suppress the build output and print the image ID on success
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write the image ID to a file
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+    /// Write build result metadata to a file
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Output destination (format: "type=oci|docker|local|tar|image|registry,dest=PATH", or a directory)
+    #[arg(short, long = "output", value_name = "SPEC", value_parser = OutputSpec::parse)]
+    pub outputs: Vec<OutputSpec>,
+    /// Shorthand for "--output=type=registry"
+    #[arg(long)]
+    pub push: bool,
+    /// Shorthand for "--output=type=docker" (what happens anyway)
+    #[arg(long)]
+    pub load: bool,
+    /// Accepted for old scripts: there are no intermediate containers
+    #[arg(long, hide = true)]
+    pub rm: bool,
+    /// Accepted for old scripts: there are no intermediate containers
+    #[arg(long, hide = true)]
+    pub force_rm: bool,
+    /// Accepted for old scripts: the context is read in place
+    #[arg(long, hide = true)]
+    pub compress: bool,
+    /// Directory of the build context
+    #[arg(value_name = "PATH")]
+    pub context: PathBuf,
+}
+
+/// How a build shows what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressKind {
+    /// A live view on a terminal, plain lines elsewhere.
+    Auto,
+    /// One line an event.
+    Plain,
+    /// A live view.
+    Tty,
+    /// Nothing but errors.
+    Quiet,
+}

@@ -1,0 +1,195 @@
+//! Tests of the command line: docker's spellings and what is said about wrong ones.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+
+fn parse_words(words: &[&str]) -> Result<Cli, Stop> {
+    let args: Vec<OsString> = std::iter::once(&"kiln").chain(words).map(OsString::from).collect();
+    parse(&args)
+}
+
+fn build(words: &[&str]) -> BuildFlags {
+    match parse_words(words).unwrap().command {
+        Command::Build(flags) => flags,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn run(words: &[&str]) -> RunFlags {
+    match parse_words(words).unwrap().command {
+        Command::Run(flags) => flags,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn usage(words: &[&str]) -> (String, Option<String>, bool) {
+    match parse_words(words) {
+        Err(Stop::Usage { message, hint, run }) => (message, hint, run),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_command_tree_is_consistent() {
+    boolean::with_go_booleans(Cli::command()).debug_assert();
+}
+
+#[test]
+fn build_takes_dockers_spellings() {
+    let flags = build(&[
+        "build",
+        "-t",
+        "a:1",
+        "--tag=b",
+        "-f",
+        "D",
+        "--target",
+        "t",
+        "--build-arg",
+        "A=1",
+        "--build-arg=B",
+        "--label",
+        "k=v",
+        "--no-cache",
+        "--pull=true",
+        "--network=none",
+        "--platform",
+        "linux/arm64",
+        "--progress=plain",
+        "--iidfile",
+        "id",
+        "-q",
+        "-o",
+        "type=oci,dest=x",
+        "--push",
+        "--rm",
+        "--force-rm=true",
+        "--compress=false",
+        ".",
+    ]);
+    assert_eq!(flags.tags, ["a:1", "b"]);
+    assert_eq!(flags.build_args, ["A=1", "B"]);
+    assert_eq!(flags.progress, Some(build::ProgressKind::Plain));
+    assert!(flags.no_cache && flags.pull && flags.quiet && flags.push && flags.rm && flags.force_rm);
+    assert!(!flags.compress && !flags.load);
+    assert_eq!(flags.outputs, [output::OutputSpec::Oci(output::Destination::File("x".into()))]);
+    assert_eq!(flags.context, PathBuf::from("."));
+}
+
+#[test]
+fn a_repeated_flag_counts_once_the_last_one() {
+    let flags =
+        build(&["build", "--progress=plain", "--progress=quiet", "--no-cache", "--no-cache=false", "."]);
+    assert_eq!(flags.progress, Some(build::ProgressKind::Quiet));
+    assert!(!flags.no_cache);
+}
+
+#[test]
+fn options_may_follow_the_context() {
+    assert_eq!(build(&["build", ".", "-t", "x"]).tags, ["x"]);
+    assert_eq!(build(&["build", "-", "-t", "x"]).context, PathBuf::from("-"));
+}
+
+#[test]
+fn groups_are_other_spellings() {
+    assert_eq!(build(&["buildx", "build", "-t", "x", "."]).tags, ["x"]);
+    assert_eq!(build(&["image", "build", "."]).context, PathBuf::from("."));
+    assert!(matches!(parse_words(&["image", "ls", "-q"]).unwrap().command, Command::Images(f) if f.quiet));
+    assert!(matches!(parse_words(&["image", "rm", "x"]).unwrap().command, Command::Rmi(_)));
+    assert!(
+        matches!(parse_words(&["system", "prune", "-af"]).unwrap().command, Command::Prune(f) if f.all && f.force)
+    );
+    assert!(matches!(parse_words(&["container", "run", "x"]).unwrap().command, Command::Run(_)));
+}
+
+#[test]
+fn run_leaves_everything_after_the_image_to_the_command() {
+    let flags = run(&[
+        "run", "--rm", "-it", "-eA=b", "-e", "C", "-v", "/a:/b:ro", "img", "sh", "-c", "x", "--rm=7", "-q",
+    ]);
+    assert!(flags.rm && flags.interactive && flags.tty && !flags.quiet);
+    assert_eq!(flags.env, ["A=b", "C"]);
+    assert_eq!(flags.volumes, ["/a:/b:ro"]);
+    assert_eq!(flags.image_and_command, ["img", "sh", "-c", "x", "--rm=7", "-q"]);
+    assert_eq!(run(&["run", "img", "--help"]).image_and_command, ["img", "--help"]);
+    assert_eq!(run(&["run", "img", "--", "x"]).image_and_command, ["img", "--", "x"]);
+}
+
+#[test]
+fn run_options_before_the_image_are_kilns() {
+    let flags = run(&[
+        "run",
+        "--rm=false",
+        "-w",
+        "/w",
+        "-u",
+        "1:2",
+        "--entrypoint=",
+        "--net=host",
+        "--name",
+        "n",
+        "img",
+    ]);
+    assert!(!flags.rm);
+    assert_eq!(flags.workdir.as_deref(), Some("/w"));
+    assert_eq!(flags.user.as_deref(), Some("1:2"));
+    assert_eq!(flags.entrypoint.as_deref(), Some(""));
+    assert_eq!(flags.network.as_deref(), Some("host"));
+    assert_eq!(flags.pull, "missing");
+}
+
+#[test]
+fn global_flags_stand_anywhere_before_the_command_of_run() {
+    let cli = parse_words(&["--root", "/r", "images"]).unwrap();
+    assert_eq!(cli.global.root, Some(PathBuf::from("/r")));
+    let cli = parse_words(&["pull", "--root=/r", "--insecure-registry", "h:5000", "x"]).unwrap();
+    assert_eq!(cli.global.root, Some(PathBuf::from("/r")));
+    assert_eq!(cli.global.insecure_registry, ["h:5000"]);
+}
+
+#[test]
+fn unknown_docker_flags_are_named() {
+    let (message, _, run) = usage(&["build", "--secret", "id=x", "."]);
+    assert_eq!(message, "`--secret` of docker build is not supported yet");
+    assert!(!run);
+    let (message, _, run) = usage(&["run", "-d", "img"]);
+    assert_eq!(message, "`-d` of docker run is not supported yet");
+    assert!(run);
+}
+
+#[test]
+fn typing_mistakes_get_a_tip() {
+    let (message, hint, _) = usage(&["build", "--no-cach", "."]);
+    assert!(message.contains("--no-cach"), "{message}");
+    assert!(hint.unwrap().contains("--no-cache"));
+    let (message, hint, _) = usage(&["bild"]);
+    assert!(message.contains("bild"), "{message}");
+    assert!(hint.unwrap().contains("build"));
+}
+
+#[test]
+fn missing_arguments_are_named() {
+    assert!(usage(&["build"]).0.contains("PATH"));
+    let (message, _, run) = usage(&["run"]);
+    assert!(message.contains("IMAGE") && run, "{message}");
+    assert!(usage(&[]).1.unwrap().contains("kiln --help"));
+    assert!(usage(&["image"]).1.unwrap().contains("kiln image --help"));
+}
+
+#[test]
+fn wrong_values_are_named() {
+    let (message, _, _) = usage(&["build", "--progress=fancy", "."]);
+    assert!(message.contains("fancy") && message.contains("--progress"), "{message}");
+    let (message, _, _) = usage(&["build", "-o", "type=zip,dest=x", "."]);
+    assert!(message.contains("`zip`"), "{message}");
+    let (message, _, _) = usage(&["build", "--pull=perhaps", "."]);
+    assert!(message.contains("perhaps"), "{message}");
+}
+
+#[test]
+fn help_and_version_are_shown() {
+    for words in [&["--help"][..], &["--version"], &["build", "--help"], &["run", "--help"], &["image", "-h"]]
+    {
+        assert!(matches!(parse_words(words), Err(Stop::Show(_))), "{words:?}");
+    }
+}

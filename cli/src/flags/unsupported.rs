@@ -1,0 +1,166 @@
+//! Flags that docker has and kiln does not have yet: they are named, never guessed at.
+//!
+//! Without this, a script's `--secret` would be reported as a typing mistake. Called by
+//! [`super::parse`] for a flag that clap does not know. Source of the names: the references of `docker build`,
+//! `docker buildx build` and `docker run`.
+
+/// Flags of `docker build` and `docker buildx build`.
+const BUILD: &[&str] = &[
+    "--add-host",
+    "--allow",
+    "--annotation",
+    "--attest",
+    "--build-context",
+    "--builder",
+    "--cache-from",
+    "--cache-to",
+    "--call",
+    "--cgroup-parent",
+    "--check",
+    "--cpu-period",
+    "--cpu-quota",
+    "--cpu-shares",
+    "-c",
+    "--cpuset-cpus",
+    "--cpuset-mems",
+    "--debug",
+    "-D",
+    "--isolation",
+    "--memory",
+    "-m",
+    "--memory-swap",
+    "--no-cache-filter",
+    "--policy",
+    "--provenance",
+    "--sbom",
+    "--secret",
+    "--security-opt",
+    "--shm-size",
+    "--squash",
+    "--ssh",
+    "--ulimit",
+];
+
+/// Flags of `docker run`.
+const RUN: &[&str] = &[
+    "--add-host",
+    "--annotation",
+    "--attach",
+    "-a",
+    "--blkio-weight",
+    "--cap-add",
+    "--cap-drop",
+    "--cgroup-parent",
+    "--cgroupns",
+    "--cidfile",
+    "--cpu-period",
+    "--cpu-quota",
+    "--cpu-shares",
+    "-c",
+    "--cpus",
+    "--cpuset-cpus",
+    "--cpuset-mems",
+    "--detach",
+    "-d",
+    "--detach-keys",
+    "--device",
+    "--dns",
+    "--dns-option",
+    "--dns-search",
+    "--domainname",
+    "--expose",
+    "--gpus",
+    "--group-add",
+    "--health-cmd",
+    "--hostname",
+    "-h",
+    "--init",
+    "--ip",
+    "--ip6",
+    "--ipc",
+    "--isolation",
+    "--label",
+    "-l",
+    "--label-file",
+    "--link",
+    "--log-driver",
+    "--log-opt",
+    "--mac-address",
+    "--memory",
+    "-m",
+    "--memory-swap",
+    "--mount",
+    "--network-alias",
+    "--no-healthcheck",
+    "--oom-kill-disable",
+    "--pid",
+    "--pids-limit",
+    "--privileged",
+    "--publish",
+    "-p",
+    "--publish-all",
+    "-P",
+    "--read-only",
+    "--restart",
+    "--runtime",
+    "--security-opt",
+    "--shm-size",
+    "--sig-proxy",
+    "--stop-signal",
+    "--stop-timeout",
+    "--storage-opt",
+    "--sysctl",
+    "--tmpfs",
+    "--ulimit",
+    "--userns",
+    "--uts",
+    "--volume-driver",
+    "--volumes-from",
+];
+
+/// Flags of docker's image commands, all together: they are few.
+const IMAGES: &[&str] = &[
+    "--all-tags",
+    "-a",
+    "--disable-content-trust",
+    "--filter",
+    "-f",
+    "--platform",
+    "--size",
+    "-s",
+    "--tree",
+    "--volumes",
+];
+
+/// The sentence for a flag that docker knows and kiln does not, or `None` if docker does not know it either.
+///
+/// `words` are the command words of the line (`["image", "build"]`); `flag` is as written, dashes included.
+pub fn explain(words: &[&str], flag: &str) -> Option<String> {
+    let flag = flag.split('=').next().unwrap_or(flag);
+    let (command, known) = match words {
+        ["build" | "b", ..] | ["image" | "builder" | "buildx", "build" | "b", ..] => ("build", BUILD),
+        ["run", ..] | ["container", "run", ..] => ("run", RUN),
+        ["image" | "system" | "builder", command, ..] | [command, ..] => (*command, IMAGES),
+        [] => return None,
+    };
+    known.contains(&flag).then(|| format!("`{flag}` of docker {command} is not supported yet"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_flags_are_named_and_typing_mistakes_are_not() {
+        assert_eq!(
+            explain(&["build", "."], "--secret"),
+            Some("`--secret` of docker build is not supported yet".to_owned())
+        );
+        assert!(explain(&["buildx", "build"], "--cache-to=type=local").is_some());
+        assert!(explain(&["run", "x"], "-p").is_some());
+        assert!(explain(&["images"], "--filter").is_some());
+        assert_eq!(explain(&["run"], "--secret"), None);
+        assert_eq!(explain(&["build"], "--secrets"), None);
+        assert_eq!(explain(&[], "--x"), None);
+    }
+}

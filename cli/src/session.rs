@@ -1,0 +1,125 @@
+//! What every command needs before it can begin: the store, the registry client, the builder, a view.
+//!
+//! Made by `main` from flags and environment; each part is opened only when a command asks for it.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use kiln_builder::images::Images;
+use kiln_builder::{Builder, BuilderOptions};
+use kiln_cache::Store;
+use kiln_registry::{Client, ClientOptions, Platform, Proxies};
+
+use crate::environment::Environment;
+use crate::error::CliError;
+use crate::flags::GlobalFlags;
+use crate::flags::build::ProgressKind;
+use crate::output::progress::View;
+use crate::output::progress::live::Palette;
+
+/// Where docker keeps the certificates of registries.
+const CERTIFICATES: &str = "/etc/docker/certs.d";
+
+/// Where the machine says who answers its questions for names.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// What commands in a sandbox find as `/etc/hosts`: the same on every machine.
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// The surroundings of one command.
+#[derive(Debug)]
+pub struct Session {
+    /// Variables and user.
+    pub environment: Environment,
+    /// Flags that every command takes.
+    pub flags: GlobalFlags,
+}
+
+impl Session {
+    /// Opens the store, which is made if there is none.
+    pub fn store(&self) -> Result<Store, CliError> {
+        let root = self.environment.store_root(&self.flags).ok_or_else(|| {
+            CliError::usage_with_hint(
+                "there is no place for the store: HOME is not set",
+                "set --root or KILN_ROOT",
+            )
+        })?;
+        Ok(Store::open(&root)?)
+    }
+
+    /// The registry client; nothing is read or asked before its first request.
+    pub fn client(&self) -> Result<Client, CliError> {
+        Ok(Client::new(ClientOptions {
+            docker_config: self.environment.docker_config(&self.flags),
+            insecure: self.environment.insecure_registries(&self.flags),
+            certs_dir: Some(PathBuf::from(CERTIFICATES)),
+            proxies: self.proxies(),
+            ..ClientOptions::default()
+        })?)
+    }
+
+    /// The commands on images.
+    pub fn images(&self) -> Result<Images, CliError> {
+        Ok(Images::new(self.store()?, self.client()?))
+    }
+
+    /// The builder.
+    pub fn builder(&self) -> Result<Builder, CliError> {
+        let options =
+            BuilderOptions { jobs: cores(), resolv_conf: resolv_conf()?, hosts: Some(HOSTS.into()) };
+        Ok(Builder::new(self.store()?, self.client()?, options))
+    }
+
+    /// The platform asked for by a flag or by the environment, else this machine's; normalised.
+    pub fn platform(&self, flag: Option<&str>) -> Result<String, CliError> {
+        match flag.or_else(|| self.environment.default_platform()) {
+            Some(text) => Ok(Platform::parse(text)?.to_string()),
+            None => Ok(host_platform()),
+        }
+    }
+
+    /// The view of that kind on this terminal.
+    pub fn view(&self, kind: ProgressKind) -> View {
+        let terminal = std::io::stderr().is_terminal() && self.environment.can_redraw();
+        match kind {
+            ProgressKind::Quiet => View::Quiet,
+            ProgressKind::Auto | ProgressKind::Tty if terminal => {
+                View::Live(Palette { color: self.environment.allows_color() })
+            }
+            ProgressKind::Auto | ProgressKind::Plain | ProgressKind::Tty => View::Plain,
+        }
+    }
+
+    /// True when messages on standard error may have colours.
+    pub fn colors_stderr(&self) -> bool {
+        std::io::stderr().is_terminal() && self.environment.allows_color()
+    }
+
+    fn proxies(&self) -> Proxies {
+        let either = |upper: &str| {
+            let lower = upper.to_ascii_lowercase();
+            let value = self.environment.variable(upper).or_else(|| self.environment.variable(&lower));
+            value.filter(|value| !value.is_empty()).map(str::to_owned)
+        };
+        Proxies { http: either("HTTP_PROXY"), https: either("HTTPS_PROXY"), none_for: either("NO_PROXY") }
+    }
+}
+
+/// This machine's platform.
+pub fn host_platform() -> String {
+    Platform::new("linux", std::env::consts::ARCH, None).to_string()
+}
+
+/// How many threads can work at once.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// The machine's resolver configuration; none if the machine has none.
+fn resolv_conf() -> Result<Option<Vec<u8>>, CliError> {
+    match std::fs::read(RESOLV_CONF) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CliError::file("read", Path::new(RESOLV_CONF))(error)),
+    }
+}
