@@ -130,11 +130,6 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// What follows the archive's end: every byte counts for a layer's digest.
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
-
     fn file_entry(&mut self, header: &Header, size: u64, mut ext: Extension) -> Result<RawEntry, TarError> {
         let in_header = header.path_bytes().into_owned();
         let path = ext.long_name.take().or(ext.path.take()).unwrap_or(in_header);

@@ -31,11 +31,9 @@ pub(super) struct Directory {
 }
 
 impl View {
-    /// The root: every tree takes part in it, down to an opaque one.
+    /// The root: every tree takes part in it, down to an opaque one. That of no trees is an empty directory.
     pub(super) fn root(&self) -> Result<Node, ViewError> {
-        let Some(top) = self.trees.len().checked_sub(1) else {
-            return Err(ViewError::NotFound { path: "/".into() });
-        };
+        let Some(top) = self.trees.len().checked_sub(1) else { return Ok(Node::empty_root()) };
         let base = self.trees[top].base.clone();
         let stat = rustix::fs::fstat(&self.trees[top].root).at("look at", &base)?;
         Ok(Node::new(&stat, top, base, None))

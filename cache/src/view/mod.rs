@@ -108,6 +108,9 @@ impl View {
 
     /// The attributes of a node that belong to its layer.
     pub fn xattrs(&self, node: &Node) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ViewError> {
+        if self.trees.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let path = node.source.as_os_str().as_bytes();
         Ok(link_xattrs(path).at("read the attributes of", &node.source)?)
     }

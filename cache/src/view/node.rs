@@ -64,6 +64,25 @@ pub struct Resolved {
 }
 
 impl Node {
+    /// The root of a view of no trees: a directory that nothing is in.
+    pub(super) fn empty_root() -> Node {
+        Node {
+            kind: NodeKind::Directory,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime: 0,
+            mtime_nsec: 0,
+            rdev: (0, 0),
+            link_target: None,
+            layer: 0,
+            source: PathBuf::new(),
+            identity: (0, 0),
+            nlink: 1,
+        }
+    }
+
     /// The node of what was looked at; a link's text comes separately.
     pub(super) fn new(stat: &Stat, layer: usize, source: PathBuf, link_target: Option<PathBuf>) -> Node {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
