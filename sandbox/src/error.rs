@@ -88,11 +88,14 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
-    /// The exit code that `docker run` has for this: 127 for a command that is not there, 126 for one that cannot be
-    /// executed or a working directory that cannot be entered, 125 for everything else.
+    /// The exit code that `docker run` has for this: 127 for a command (or a script's interpreter) that is not there,
+    /// 126 for one that cannot be executed or a working directory that cannot be entered, 125 for everything else.
     pub fn exit_code(&self) -> i32 {
         match self {
             SandboxError::CommandNotFound { .. } => 127,
+            SandboxError::CommandNotExecutable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                127
+            }
             SandboxError::CommandNotExecutable { .. } | SandboxError::WorkingDirectory { .. } => 126,
             _ => 125,
         }

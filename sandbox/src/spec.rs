@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn senseless_specifications_are_named() {
-        let cases: [(fn(&mut RunSpec), &str); 7] = [
+        type Change = fn(&mut RunSpec);
+        let cases: [(Change, &str); 7] = [
             (|s| s.args.clear(), "args"),
             (|s| s.args = vec![String::new()], "args"),
             (|s| s.args.push("a\0b".into()), "args"),
@@ -268,10 +269,10 @@ mod tests {
             (|s| s.cwd = "relative".into(), "cwd"),
             (
                 |s| {
-                    s.mounts.push(Mount {
+                    s.mounts.extend([Mount {
                         target: "/".into(),
-                        kind: MountKind::Tmpfs { size: None, mode: 0o755 },
-                    })
+                        kind: MountKind::Tmpfs { size: None, mode: 0 },
+                    }])
                 },
                 "mount \"/\"",
             ),

@@ -92,21 +92,49 @@ pub(crate) fn close_on_exec_from_3() -> io::Result<()> {
     checked(result).map(drop)
 }
 
+/// The kernel's `struct sigaction`, which differs from the C library's. All zeroes is the default action.
+#[repr(C)]
+#[derive(Default)]
+struct SignalAction {
+    handler: usize,
+    flags: libc::c_ulong,
+    #[cfg(target_arch = "x86_64")]
+    restorer: usize,
+    mask: u64,
+}
+
 /// Gives every signal its default action and unblocks all: ignored and blocked signals survive an execution, and what
 /// kiln or its parent ignores is nothing that a command should inherit.
 pub(crate) fn reset_signals() -> io::Result<()> {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: installing the default action runs no code of this process. The two signals that cannot be changed,
-        // and those that the C library keeps for itself, are refused with an error, which is what is wanted.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    const HIGHEST: c_int = 64;
+    let default = SignalAction::default();
+    for signal in (1..=HIGHEST).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        // SAFETY: the action is a valid sigaction of the kernel's with a mask of the size that is passed. The default
+        // action runs no code of this process. The call is made directly because the C library keeps two signals for
+        // itself, which can be ignored by inheritance all the same.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                ptr::from_ref(&default),
+                ptr::null_mut::<SignalAction>(),
+                size_of::<u64>(),
+            )
+        };
+        checked(result)?;
     }
-    // SAFETY: an all-zero sigset_t is a valid value; sigemptyset then writes it, sigprocmask reads it.
+    let none = 0_u64;
+    // SAFETY: the set is a valid signal set of the kernel's, of the size that is passed.
     let result = unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut())
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            ptr::from_ref(&none),
+            ptr::null_mut::<u64>(),
+            size_of::<u64>(),
+        )
     };
-    checked(c_long::from(result)).map(drop)
+    checked(result).map(drop)
 }
 
 /// Brings the loopback interface of the current network namespace up.

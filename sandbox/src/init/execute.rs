@@ -38,7 +38,7 @@ pub(super) fn execute(args: &[String], env: &[(String, String)]) -> Never {
 }
 
 fn exists(path: &str) -> bool {
-    std::fs::symlink_metadata(path).is_ok()
+    std::fs::metadata(path).is_ok()
 }
 
 fn candidates(command: &str, env: &[(String, String)]) -> Vec<String> {

@@ -56,7 +56,7 @@ impl<'a> Init<'a> {
                     enter(path, *create).map_err(|error| match error.raw_os_error() {
                         Some(errno) => Failure::WorkingDirectory { path: path.clone(), errno },
                         None => Failure::step(step.to_string(), error),
-                    })?
+                    })?;
                 }
                 Step::Execute { args, env } => {
                     self.announce().map_err(|error| Failure::step(step.to_string(), error))?;
@@ -205,11 +205,29 @@ fn is_directory(place: &OwnedFd) -> io::Result<bool> {
 /// Makes the root `/` and detaches the host's file systems, with everything that was only attached to them.
 fn pivot(ground: &Ground) -> io::Result<()> {
     rustix::process::fchdir(&ground.root)?;
-    // With both the same, the old root ends up mounted over the new one, from where it can be taken off by the
-    // same name: no directory is needed inside the root (pivot_root(2)).
+    // With both the same, the old root ends up mounted over the new one: no directory is needed inside the root
+    // (pivot_root(2)).
     rustix::process::pivot_root(c".", c".")?;
-    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
-    Ok(rustix::process::chdir(c"/")?)
+    // The topmost mount over a directory is what its name stands for when unmounting, and above the old root there is
+    // the scratch file system, perhaps more: going up from the root shows when nothing is left over it.
+    let root = identity(&ground.root)?;
+    for _ in 0..MAX_COVERS {
+        let uppermost = rustix::fs::openat(CWD, c"/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        if identity(&uppermost)? == root {
+            return Ok(rustix::process::chdir(c"/")?);
+        }
+        rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    }
+    Err(io::Error::other("the host's file systems cannot be detached"))
+}
+
+/// More mounts than anybody has on top of each other at `/`; keeps a mistake from looping for ever.
+const MAX_COVERS: u32 = 100;
+
+/// Device and file number: two open places with the same are the same directory.
+fn identity(place: &OwnedFd) -> io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(place)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Changes to the working directory, which must lie in the root: a path through `/proc` could lead to a directory of
