@@ -115,9 +115,15 @@ mod tests {
 
     #[test]
     fn times_come_from_layers_and_neighbours() {
-        let mut planned = ImageConfig::default();
-        planned.history =
-            vec![entry(Some("base"), false), entry(None, true), entry(None, false), entry(None, true)];
+        let planned = ImageConfig {
+            history: vec![
+                entry(Some("base"), false),
+                entry(None, true),
+                entry(None, false),
+                entry(None, true),
+            ],
+            ..ImageConfig::default()
+        };
         let config = configuration(&planned, &[layer('a', None), layer('b', Some("step"))]).unwrap();
         let times: Vec<_> = config.history.iter().map(|entry| entry.created.as_deref().unwrap()).collect();
         assert_eq!(times, ["base", "base", "step", "step"]);
@@ -127,8 +133,7 @@ mod tests {
 
     #[test]
     fn a_history_that_does_not_fit_the_layers_is_refused() {
-        let mut planned = ImageConfig::default();
-        planned.history = vec![entry(None, false)];
+        let planned = ImageConfig { history: vec![entry(None, false)], ..ImageConfig::default() };
         assert!(configuration(&planned, &[]).is_err());
     }
 }

@@ -13,6 +13,7 @@ use kiln_sandbox::{
 use crate::Builder;
 use crate::event::Progress;
 use crate::fetch::{FetchError, Fetcher};
+use crate::step::lower_directories;
 use crate::step::user::{self, Identity, UserError};
 use crate::task::blocking;
 
@@ -124,7 +125,7 @@ impl Builder {
             let user = request.user.as_deref().unwrap_or(&config.user);
             let identity = user::identity(&view, user)?;
             let root = Root::Overlay {
-                lowers: trees.into_iter().rev().collect(),
+                lowers: lower_directories(trees),
                 upper: changes.upper().to_owned(),
                 work: changes.work().to_owned(),
             };

@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn files_are_compared_by_name() {
-        let old = b"match \0\nd 0755    00 \0\0\nf 0644    11 a\nb\0\0\nf 0644    22 run.sh\0\0\n";
-        let new = b"match \0\nd 0755    00 \0\0\nf 0644    12 a\nb\0\0\nf 0755    22 run.sh\0\0\nl 0777    00 new\0run.sh\0\n";
+        let old = b"match \0\nd 0755   00 \0\0\nf 0644   11 a\nb\0\0\nf 0644   22 run.sh\0\0\n";
+        let new = b"match \0\nd 0755   00 \0\0\nf 0644   12 a\nb\0\0\nf 0755   22 run.sh\0\0\nl 0777   00 new\0run.sh\0\n";
         let text = files(old, new);
         assert_eq!(text.as_deref(), Some("a\nb changed, new is new, mode of run.sh 0644 -> 0755"));
         assert_eq!(files(old, old), None);

@@ -71,7 +71,7 @@ async fn run_exec(solve: &Solve, vertex: &Vertex, op: &Exec) -> Result<Snapshot,
     let root = snapshot_input(solve, vertex, 0)?;
     let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
     let step_key = key::exec(op, &solve.platform, &root.identity(), slot);
-    let asked = match ask(solve, vertex, &step_key).await? {
+    let asked = match ask(solve, vertex, &step_key, &[]).await? {
         Asked::Hit(layer) => return Ok(root.with(*layer)),
         Asked::Miss(miss) => miss,
     };
@@ -111,7 +111,7 @@ async fn run_file(solve: &Solve, id: VertexId, vertex: &Vertex, op: &FileOp) -> 
     }
     let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
     let step_key = key::file(op, &digests, &root.identity(), slot);
-    let asked = match ask(solve, vertex, &step_key).await? {
+    let asked = match ask(solve, vertex, &step_key, &selections).await? {
         Asked::Hit(layer) => return Ok(root.with(*layer)),
         Asked::Miss(miss) => miss,
     };
@@ -220,7 +220,12 @@ struct Miss {
     _lock: KeyLock,
 }
 
-async fn ask(solve: &Solve, vertex: &Vertex, step_key: &StepKey) -> Result<Asked, StepError> {
+async fn ask(
+    solve: &Solve,
+    vertex: &Vertex,
+    step_key: &StepKey,
+    selections: &[Option<Selection>],
+) -> Result<Asked, StepError> {
     let known = || if vertex.no_cache { Ok(None) } else { recorded(solve, step_key) };
     if let Some(layer) = known()? {
         solve.progress.step(&vertex.display.name).cached();
@@ -239,7 +244,7 @@ async fn ask(solve: &Solve, vertex: &Vertex, step_key: &StepKey) -> Result<Asked
         step.cached();
         return Ok(Asked::Hit(Box::new(layer)));
     }
-    step.missed(reason(solve, vertex, step_key)?);
+    step.missed(reason(solve, vertex, step_key, selections)?);
     Ok(Asked::Miss(Miss { step, _lock: lock }))
 }
 
@@ -253,7 +258,12 @@ fn recorded(solve: &Solve, step_key: &StepKey) -> Result<Option<LayerRef>, StepE
     Ok(Some(layer_ref(diff_id, record.created)))
 }
 
-fn reason(solve: &Solve, vertex: &Vertex, step_key: &StepKey) -> Result<String, StepError> {
+fn reason(
+    solve: &Solve,
+    vertex: &Vertex,
+    step_key: &StepKey,
+    selections: &[Option<Selection>],
+) -> Result<String, StepError> {
     if vertex.no_cache {
         return Ok("the cache was not to be used".to_owned());
     }
@@ -264,9 +274,10 @@ fn reason(solve: &Solve, vertex: &Vertex, step_key: &StepKey) -> Result<String, 
         return Ok("its layer is no longer in the store".to_owned());
     }
     Ok(explain::miss(&old.parts, &step_key.parts, |before, after| {
-        // A listing that cannot be read makes the explanation shorter, nothing else.
-        let listing = |digest| solve.store.records().memo(&key::listing_memo(digest)).ok().flatten();
-        explain::files(&listing(before)?, &listing(after)?)
+        // A listing that is gone makes the explanation shorter, nothing else.
+        let before = solve.store.records().memo(&key::listing_memo(before)).ok().flatten()?;
+        let after = selections.iter().flatten().find(|selection| key::hex(selection.digest) == after)?;
+        explain::files(&before, &after.listing)
     }))
 }
 

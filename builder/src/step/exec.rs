@@ -10,7 +10,7 @@ use kiln_cache::{LayerInfo, Store, View};
 use kiln_graph::op::{Exec, ExecMount, Network};
 use kiln_sandbox::{Exit, Mount, MountKind, Root, RunSpec, Sandbox, Signaller, Stdin, Stdio};
 
-use super::user;
+use super::{lower_directories, user};
 use crate::error::StepError;
 use crate::event::{Step, Stream};
 use crate::task::blocking;
@@ -104,7 +104,7 @@ fn execute(
     let draft = store.layers().draft()?;
     let view = View::new(&trees)?;
     let identity = user::identity(&view, &op.user)?;
-    let lowers = trees.into_iter().rev().collect();
+    let lowers = lower_directories(trees);
     let root = Root::Overlay { lowers, upper: draft.upper().to_owned(), work: draft.work().to_owned() };
     let spec = spec(op, root, &identity, host);
     let mut sandbox = kiln_sandbox::spawn(&spec, Stdio::Pipes)?;
