@@ -4,19 +4,21 @@
 //! offers the decisions that callers make: temporary or not, not found or not, and a hint. Archives have
 //! their own error type.
 
-use std::fmt;
+mod status;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use oci_spec::image::Digest;
-use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
+use reqwest::{Method, StatusCode};
 
 use crate::auth::AuthError;
 use crate::digest::VerifyError;
 use crate::document::DocumentError;
 use crate::platform::PlatformError;
 use crate::reference::ReferenceError;
+pub(crate) use status::redact;
+pub use status::{RegistryDiagnostic, StatusError};
 
 /// Any failure of the client.
 #[derive(Debug, thiserror::Error)]
@@ -174,60 +176,6 @@ pub enum CertificateError {
     Unpaired(PathBuf),
 }
 
-/// An answer that says no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusError {
-    /// The request's method.
-    pub method: Method,
-    /// The request's URL, without secrets.
-    pub url: String,
-    /// The status.
-    pub status: StatusCode,
-    /// What the registry says about it.
-    pub diagnostics: Vec<RegistryDiagnostic>,
-    /// How long the registry asks to wait.
-    pub retry_after: Option<Duration>,
-}
-
-/// One entry of the `errors` list in a registry's answer (distribution specification, "Error codes").
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct RegistryDiagnostic {
-    /// The code, such as `MANIFEST_UNKNOWN`.
-    #[serde(default)]
-    pub code: String,
-    /// A sentence.
-    #[serde(default)]
-    pub message: String,
-}
-
-impl std::error::Error for StatusError {}
-
-impl fmt::Display for StatusError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.method, self.url, self.status)?;
-        for diagnostic in &self.diagnostics {
-            match (diagnostic.code.as_str(), diagnostic.message.as_str()) {
-                ("", "") => {}
-                ("", text) | (text, "") => write!(f, ": {text}")?,
-                (code, message) => write!(f, ": {message} ({code})")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl StatusError {
-    /// Reads the registry's diagnostics from an answer's body, of which only text and JSON are understood.
-    pub(crate) fn new(method: Method, url: &Url, status: StatusCode, body: &[u8]) -> Self {
-        Self { method, url: redact(url), status, diagnostics: diagnostics(body), retry_after: None }
-    }
-
-    /// Whether the same request may succeed a moment later.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-    }
-}
-
 impl RegistryError {
     /// Whether the same request may succeed a moment later.
     pub fn is_temporary(&self) -> bool {
@@ -270,7 +218,7 @@ impl RegistryError {
     /// What the user can do about it, where something is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Status(error) => status_hint(error),
+            Self::Status(error) => error.hint(),
             Self::Auth { host, source } => source.hint(host),
             Self::Connect { host, source } => Some(connect_hint(host, source)),
             Self::NoPlatform { available, .. } if !available.is_empty() => {
@@ -281,23 +229,6 @@ impl RegistryError {
             }
             _ => None,
         }
-    }
-}
-
-fn status_hint(error: &StatusError) -> Option<String> {
-    match error.status {
-        StatusCode::UNAUTHORIZED => Some("log in to the registry first (docker login)".into()),
-        StatusCode::FORBIDDEN => Some("the account that is logged in may not do this".into()),
-        StatusCode::NOT_FOUND => Some(
-            "check the name and the tag; a private repository also looks like this without a login".into(),
-        ),
-        StatusCode::TOO_MANY_REQUESTS => {
-            Some("the registry limits requests: wait, or log in for a higher limit".into())
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Some("the registry or a proxy before it limits the size of an upload".into())
-        }
-        _ => None,
     }
 }
 
@@ -334,92 +265,6 @@ pub(crate) fn chain<'a>(
     })
 }
 
-/// A URL that may be shown: no user, no password, no query (signed URLs and tokens live there).
-pub(crate) fn redact(url: &Url) -> String {
-    let mut url = url.clone();
-    // A URL that cannot have a user has none to remove.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    if url.query().is_some() {
-        url.set_query(Some("…"));
-        return url.to_string().replace("%E2%80%A6", "…");
-    }
-    url.to_string()
-}
-
-/// Longest piece of an answer that is not the specification's JSON and is shown all the same.
-const MAX_SNIPPET: usize = 200;
-
-fn diagnostics(body: &[u8]) -> Vec<RegistryDiagnostic> {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(rename = "errors")]
-        list: Option<Vec<RegistryDiagnostic>>,
-        details: Option<String>,
-        message: Option<String>,
-        error: Option<String>,
-    }
-    if let Ok(parsed) = serde_json::from_slice::<Answer>(body) {
-        let single = [parsed.details, parsed.message, parsed.error].into_iter().flatten().next();
-        let single = single.map(|message| RegistryDiagnostic { code: String::new(), message });
-        return parsed.list.unwrap_or_default().into_iter().chain(single).map(printable).collect();
-    }
-    let text: String = String::from_utf8_lossy(body).trim().chars().take(MAX_SNIPPET).collect();
-    if text.is_empty() || text.starts_with('<') {
-        return Vec::new();
-    }
-    vec![printable(RegistryDiagnostic { code: String::new(), message: text })]
-}
-
-/// Control characters of a registry must not reach a terminal.
-fn printable(diagnostic: RegistryDiagnostic) -> RegistryDiagnostic {
-    let clean = |text: String| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    RegistryDiagnostic { code: clean(diagnostic.code), message: clean(diagnostic.message) }
-}
-
 fn list(platforms: &[String]) -> String {
     if platforms.is_empty() { "none".to_owned() } else { platforms.join(", ") }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn status(code: u16, body: &str) -> StatusError {
-        let url = Url::parse("https://user:secret@r.example/v2/a/manifests/b?token=secret").unwrap();
-        StatusError::new(Method::GET, &url, StatusCode::from_u16(code).unwrap(), body.as_bytes())
-    }
-
-    #[test]
-    fn secrets_of_a_url_are_not_shown() {
-        let text = status(500, "").to_string();
-        assert!(!text.contains("secret"), "{text}");
-        assert_eq!(text, "GET https://r.example/v2/a/manifests/b?…: 500 Internal Server Error");
-    }
-
-    #[test]
-    fn tells_what_the_registry_says() {
-        let error = status(
-            404,
-            r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{}}]}"#,
-        );
-        assert!(error.to_string().ends_with("404 Not Found: manifest unknown (MANIFEST_UNKNOWN)"), "{error}");
-        assert!(status(502, "<html>").diagnostics.is_empty());
-        assert!(status(502, "bad\u{1b}[2J gateway").to_string().ends_with(": bad [2J gateway"));
-        assert!(
-            status(401, r#"{"details":"incorrect password"}"#).to_string().ends_with("incorrect password")
-        );
-    }
-
-    #[test]
-    fn knows_what_may_pass() {
-        for (code, temporary) in
-            [(400, false), (401, false), (404, false), (429, true), (500, true), (501, false), (503, true)]
-        {
-            assert_eq!(status(code, "").is_temporary(), temporary, "{code}");
-        }
-        let error = RegistryError::Status(Box::new(status(404, "")));
-        assert!(error.is_not_found() && error.hint().is_some());
-    }
 }

@@ -4,31 +4,28 @@
 //! and never after a redirect has left it (CVE-2020-15157); no redirect leads from TLS to clear text.
 //! Retries are the callers' business: only they know what has to start anew.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+mod answer;
+mod login;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
-};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::auth::config::DockerConfig;
-use crate::auth::{AuthError, Authority, Credential, Next, Scope, TokenRequest, parse_challenges};
+use crate::auth::{AuthError, Authority, Scope};
 use crate::client::ClientOptions;
 use crate::endpoint::{HTTP, HTTPS, base_url, is_insecure, is_same_origin, schemes};
-use crate::error::{RegistryError, StatusError, redact};
+use crate::error::{RegistryError, redact};
 use crate::transport::Transport;
 use crate::upload::Upload;
+use answer::{failed, to_status_error};
 
 /// Redirects followed for one request.
 const MAX_REDIRECTS: u32 = 10;
-/// Bytes of an error's or a token server's answer that are read.
-const MAX_ANSWER: usize = 256 << 10;
 /// After an upload a registry may copy the blob within its storage before it answers: this many times the
 /// usual limit.
 const UPLOAD_PATIENCE: u32 = 5;
@@ -71,7 +68,7 @@ impl Call {
         Self { method, url, scope, headers: HeaderMap::new(), payload: Payload::Empty }
     }
 
-    pub(crate) fn header(mut self, name: reqwest::header::HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
     }
@@ -153,7 +150,10 @@ impl Session {
                     url = self.redirected(&url, location)?;
                     trusted = trusted && is_same_origin(&url, &own);
                 }
-                _ => return Err(status_error(&call.method, &url, response).await),
+                _ => {
+                    let error = to_status_error(&call.method, &url, response).await;
+                    return Err(RegistryError::Status(Box::new(error)));
+                }
             }
         }
     }
@@ -272,140 +272,4 @@ impl Session {
         }
         Ok(Some(body.freeze()))
     }
-
-    /// Does what a challenge asks for and gives the header to try again with; nothing if the registry names no
-    /// way to log in: then its refusal is the answer. Requests that are challenged at the same time wait here
-    /// for the first one's token.
-    async fn log_in(
-        &self,
-        response: &Response,
-        scope: &Scope,
-        sent: Option<&str>,
-    ) -> Result<Option<String>, RegistryError> {
-        let challenges: Vec<_> = response
-            .headers()
-            .get_all(WWW_AUTHENTICATE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(parse_challenges)
-            .collect();
-        let clear_text_registry = response.url().scheme() == HTTP;
-        let clear_text = |url: &Url| clear_text_registry || is_insecure(url, &self.shared.options.insecure);
-        let mut authority = self.authority.lock().await;
-        loop {
-            match authority.challenged(&challenges, scope, sent, Instant::now(), clear_text) {
-                Next::FindCredential => authority.found(self.find_credential().await?),
-                Next::Send(header) => return Ok(Some(header)),
-                Next::Fetch(request) => {
-                    let body = self.fetch_token(&request).await.map_err(|source| self.auth_error(source))?;
-                    let header = authority.granted(scope, &body, Instant::now());
-                    return header.map(Some).map_err(|source| self.auth_error(source));
-                }
-                Next::Fail(AuthError::NoChallenge) => return Ok(None),
-                Next::Fail(error) => return Err(self.auth_error(error)),
-            }
-        }
-    }
-
-    async fn find_credential(&self) -> Result<Credential, RegistryError> {
-        let config = self
-            .shared
-            .config
-            .get_or_try_init(|| load_config(self.shared.options.docker_config.clone()))
-            .await;
-        let config = Arc::clone(config.map_err(|source| self.auth_error(source))?);
-        let registry = self.registry.clone();
-        let credential = blocking(move || config.credential(&registry)).await;
-        credential.map_err(|source| self.auth_error(source))
-    }
-
-    async fn fetch_token(&self, request: &TokenRequest) -> Result<Bytes, AuthError> {
-        let method = if request.form.is_some() { Method::POST } else { Method::GET };
-        let mut call = Call::new(method, request.url.clone(), Scope::default());
-        if let Some(form) = &request.form {
-            call = call.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-            call.payload = Payload::Bytes(Bytes::copy_from_slice(form.as_bytes()));
-        }
-        let unreachable =
-            |source| AuthError::TokenTransport { url: redact(&request.url), source: Box::new(source) };
-        let response = self
-            .exchange(&call, &request.url, request.authorization.as_deref())
-            .await
-            .map_err(unreachable)?;
-        if !response.status().is_success() {
-            let (status, retry_after) = (response.status(), retry_after(&response));
-            let body = read_some(response).await;
-            let mut source = StatusError::new(call.method, &request.url, status, &body);
-            source.retry_after = retry_after;
-            return Err(AuthError::TokenStatus { source: Box::new(source) });
-        }
-        let body = self.body(&call, response, MAX_ANSWER as u64).await.map_err(unreachable)?;
-        body.ok_or(AuthError::NoToken)
-    }
-
-    fn auth_error(&self, source: AuthError) -> RegistryError {
-        RegistryError::Auth { host: self.registry.clone(), source }
-    }
-}
-
-async fn load_config(path: Option<PathBuf>) -> Result<Arc<DockerConfig>, AuthError> {
-    match path {
-        Some(path) => blocking(move || DockerConfig::load(&path).map(Arc::new)).await,
-        None => Ok(Arc::default()),
-    }
-}
-
-/// Runs what may block where it may.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, AuthError> + Send + 'static,
-) -> Result<T, AuthError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(join) => {
-            Err(AuthError::Helper { program: "docker-credential".into(), message: join.to_string() })
-        }
-    }
-}
-
-fn failed(method: &Method, url: &Url, source: reqwest::Error) -> RegistryError {
-    let source = source.without_url();
-    if source.is_connect() {
-        let mut host = url.host_str().unwrap_or_default().to_owned();
-        if let Some(port) = url.port() {
-            // Writing to a String cannot fail.
-            let _ = write!(host, ":{port}");
-        }
-        return RegistryError::Connect { host, source };
-    }
-    RegistryError::Transport { method: method.clone(), url: redact(url), source }
-}
-
-async fn status_error(method: &Method, url: &Url, response: Response) -> RegistryError {
-    let (status, retry_after) = (response.status(), retry_after(&response));
-    let body = read_some(response).await;
-    let mut error = StatusError::new(method.clone(), url, status, &body);
-    error.retry_after = retry_after;
-    RegistryError::Status(Box::new(error))
-}
-
-/// Seconds only: a date would need the server's clock.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// What can be had of an error's body within a moment; the status is the message, this its commentary.
-async fn read_some(mut response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    let reading = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() >= MAX_ANSWER {
-                break;
-            }
-        }
-    };
-    // A body that does not come is as good as none.
-    let _ = tokio::time::timeout(Duration::from_secs(5), reading).await;
-    body
 }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use oci_spec::image::{Descriptor, Digest, MediaType};
 use serde::{Deserialize, Serialize};
 
-use super::member::{Compression, Members, compression};
+use super::member::Members;
+use super::spool::{Compression, compression};
 use super::{ArchiveError, ArchivedImage, ArchivedLayer};
 use crate::digest::sha256;
 use crate::document::{DOCKER_CONFIG, Document, DocumentError};

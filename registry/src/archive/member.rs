@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +14,12 @@ use bytes::Bytes;
 use oci_spec::image::{Digest, MediaType};
 use tar::EntryType;
 
+use super::spool::start_of;
 use super::{ArchiveError, docker, oci};
-use crate::digest::{Verifier, VerifyError};
 use crate::document::{Document, DocumentError, MAX_DOCUMENT};
 
 /// Links followed from one name.
 const MAX_LINKS: usize = 10;
-/// Bytes at the start of a file that tell what it is.
-const START: usize = 8;
 /// Members that say what the archive contains; a second one would be another archive in the same file.
 const UNIQUE: [&str; 3] = [oci::LAYOUT, oci::INDEX, docker::MANIFEST];
 
@@ -50,13 +48,6 @@ pub(super) struct MemberReader {
     file: Arc<File>,
     offset: u64,
     left: u64,
-}
-
-/// How a file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    Gzip,
-    Zstd,
 }
 
 impl Members {
@@ -191,9 +182,7 @@ impl MemberReader {
 
     /// Bytes at the start, without moving on.
     pub(super) fn start(&self) -> io::Result<Vec<u8>> {
-        let mut start = vec![0; START.min(usize::try_from(self.left).unwrap_or(START))];
-        self.file.read_exact_at(&mut start, self.offset)?;
-        Ok(start)
+        start_of(&self.file, self.offset, self.left)
     }
 }
 
@@ -208,64 +197,6 @@ impl Read for MemberReader {
         self.left -= length as u64;
         Ok(length)
     }
-}
-
-/// Passes bytes through and fails at the end if they are not those of the digest.
-pub(super) struct Verified<R> {
-    inner: R,
-    verifier: Option<Verifier>,
-}
-
-impl<R: Read> Verified<R> {
-    pub(super) fn new(inner: R, digest: &Digest, size: u64) -> Result<Self, VerifyError> {
-        Ok(Self { inner, verifier: Some(Verifier::new(digest, size)?) })
-    }
-}
-
-impl<R: Read> Read for Verified<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        let length = self.inner.read(buffer)?;
-        if length == 0 && !buffer.is_empty() {
-            if let Some(verifier) = self.verifier.take() {
-                verifier.finish().map_err(invalid)?;
-            }
-        } else if let Some(verifier) = &mut self.verifier {
-            verifier.update(&buffer[..length]).map_err(invalid)?;
-        }
-        Ok(length)
-    }
-}
-
-/// How the content that begins with `start` is compressed, as far as it matters here.
-pub(super) fn compression(start: &[u8]) -> Option<Compression> {
-    if start.starts_with(&[0x1f, 0x8b]) {
-        return Some(Compression::Gzip);
-    }
-    start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]).then_some(Compression::Zstd)
-}
-
-/// The first bytes of a file.
-pub(super) fn start_of(file: &File) -> io::Result<Vec<u8>> {
-    MemberReader { file: Arc::new(file.try_clone()?), offset: 0, left: file.metadata()?.len() }.start()
-}
-
-/// Copies a stream into an empty file, unpacked if it is compressed.
-pub(super) fn spool(stream: &mut dyn Read, mut spool: File) -> io::Result<File> {
-    let mut start = Vec::new();
-    stream.take(START as u64).read_to_end(&mut start)?;
-    let compression = compression(&start);
-    let whole = io::Cursor::new(start).chain(stream);
-    let mut reader: Box<dyn Read + '_> = match compression {
-        Some(Compression::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-        Some(Compression::Zstd) => Box::new(zstd::Decoder::new(whole)?),
-        None => Box::new(whole),
-    };
-    let mut writer = io::BufWriter::with_capacity(256 << 10, &mut spool);
-    io::copy(&mut reader, &mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    Ok(spool)
 }
 
 /// The file that a name leads to, through links.

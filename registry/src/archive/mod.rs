@@ -7,6 +7,7 @@
 mod docker;
 mod member;
 mod oci;
+mod spool;
 mod write;
 
 use std::fs::File;
@@ -178,20 +179,24 @@ pub fn open(path: &Path) -> Result<Archive, ArchiveError> {
     })
 }
 
-/// Opens an archive as [`open`] does; if it is compressed as a whole, it is unpacked into the file that `spool`
-/// makes (empty, readable and writable; best one without a name).
-pub fn open_with(path: &Path, spool: impl FnOnce() -> io::Result<File>) -> Result<Archive, ArchiveError> {
+/// Opens an archive as [`open`] does; if it is compressed as a whole, it is unpacked into the file that
+/// `make_spool` makes (empty, readable and writable; best one without a name).
+pub fn open_with(
+    path: &Path,
+    make_spool: impl FnOnce() -> io::Result<File>,
+) -> Result<Archive, ArchiveError> {
     let unreadable = |source| ArchiveError::Read { path: path.to_owned(), source };
-    if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
         return read(Members::directory(path));
     }
     let mut file = File::open(path).map_err(unreadable)?;
-    let start = member::start_of(&file).map_err(unreadable)?;
-    if member::compression(&start).is_none() {
+    let start = spool::start_of(&file, 0, metadata.len()).map_err(unreadable)?;
+    if spool::compression(&start).is_none() {
         return read(Members::tar(path, file)?);
     }
     let unspoolable = |source| ArchiveError::Spool { path: path.to_owned(), source };
-    let spool = member::spool(&mut file, spool().map_err(unspoolable)?).map_err(unspoolable)?;
+    let spool = spool::spool(&mut file, make_spool().map_err(unspoolable)?).map_err(unspoolable)?;
     read(Members::tar(path, spool)?)
 }
 
@@ -199,7 +204,7 @@ pub fn open_with(path: &Path, spool: impl FnOnce() -> io::Result<File>) -> Resul
 /// that takes the bytes, because an archive must be read out of order.
 pub fn from_stream(stream: &mut dyn Read, spool: File) -> Result<Archive, ArchiveError> {
     let name = Path::new("(stream)");
-    let spool = member::spool(stream, spool)
+    let spool = spool::spool(stream, spool)
         .map_err(|source| ArchiveError::Spool { path: name.to_owned(), source })?;
     read(Members::tar(name, spool)?)
 }
@@ -229,7 +234,7 @@ impl Archive {
         let reader = self.members.open(&layer.member)?;
         match &layer.descriptor {
             Some(descriptor) => {
-                let reader = member::Verified::new(reader, descriptor.digest(), descriptor.size());
+                let reader = spool::Verified::new(reader, descriptor.digest(), descriptor.size());
                 let unusable = |source| DocumentError::Verify { subject: layer.diff_id.to_string(), source };
                 let reader = reader.map_err(|source| self.members.unusable(unusable(source)))?;
                 Ok(Box::new(reader))

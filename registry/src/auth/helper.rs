@@ -21,8 +21,13 @@ pub(super) fn get(name: &str, server: &str) -> Result<Option<Credential>, AuthEr
     if name.contains('/') {
         return Err(AuthError::Helper { program, message: "its name has a slash".into() });
     }
-    let start = |source| AuthError::HelperStart { program: program.clone(), source };
-    let mut child = Command::new(&program)
+    ask(&program, server)
+}
+
+/// Runs the helper.
+fn ask(program: &str, server: &str) -> Result<Option<Credential>, AuthError> {
+    let start = |source| AuthError::HelperStart { program: program.to_owned(), source };
+    let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -37,7 +42,7 @@ pub(super) fn get(name: &str, server: &str) -> Result<Option<Credential>, AuthEr
         }
     }
     let output = child.wait_with_output().map_err(start)?;
-    read(&program, output.status.success(), &output.stdout)
+    read(program, output.status.success(), &output.stdout)
 }
 
 fn read(program: &str, success: bool, stdout: &[u8]) -> Result<Option<Credential>, AuthError> {
@@ -75,6 +80,18 @@ fn read(program: &str, success: bool, stdout: &[u8]) -> Result<Option<Credential
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn runs_the_helper() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let helper = dir.path().join("docker-credential-test");
+        let script = "#!/bin/sh\nread -r server\necho \"{\\\"Username\\\":\\\"$1\\\",\\\"Secret\\\":\\\"$server\\\"}\"\n";
+        std::fs::write(&helper, script).unwrap();
+        std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let found = ask(&helper.display().to_string(), "r.example").unwrap();
+        assert_eq!(found, Some(Credential::Basic { username: "get".into(), password: "r.example".into() }));
+    }
 
     #[test]
     fn reads_answers() {
