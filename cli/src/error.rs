@@ -22,6 +22,9 @@ use kiln_builder::{BuildError, RunError};
 use kiln_cache::StoreError;
 use kiln_registry::{PlatformError, ReferenceError, RegistryError};
 
+/// The signal of Ctrl-C.
+const INTERRUPT: i32 = 2;
+
 /// `run`: the process was never started.
 const OWN_FAILURE: u8 = 125;
 
@@ -47,12 +50,13 @@ pub enum CliError {
         errors: usize,
     },
     /// A step failed, or the build could not go on.
-    #[error("the build failed")]
+    #[error("the build failed{}", at_step(.source))]
     Build {
         /// Why.
         #[source]
         source: Box<BuildError>,
-        /// The lines of the Dockerfile and the last output, ready to be shown.
+        /// The lines of the Dockerfile and the last output, with cause and hint, ready to be shown; empty when the
+        /// failure has no place.
         excerpt: String,
     },
     /// A command on images failed.
@@ -102,7 +106,7 @@ pub enum CliError {
         all: usize,
     },
     /// A signal asked kiln to stop.
-    #[error("stopped by signal {signal}")]
+    #[error("{}", stopped(*signal))]
     Interrupted {
         /// Its number.
         signal: i32,
@@ -159,7 +163,7 @@ impl CliError {
 
     /// Everything that is told about it; `None` when nothing is.
     pub fn report(&self) -> Option<Report> {
-        if let Self::BrokenPipe | Self::Interrupted { .. } = self {
+        if let Self::BrokenPipe = self {
             return None;
         }
         let excerpt = match self {
@@ -167,8 +171,10 @@ impl CliError {
             Self::Build { excerpt, .. } => excerpt.clone(),
             _ => String::new(),
         };
-        let (message, causes) = (self.to_string(), causes(self));
-        Some(Report { excerpt, message, causes, hint: self.hint(), code: self.code() })
+        // What stands in the excerpt is not said twice.
+        let told = matches!(self, Self::Build { source, .. } if source.location().is_some());
+        let (causes, hint) = if told { (Vec::new(), None) } else { (causes(self), self.hint()) };
+        Some(Report { excerpt, message: self.to_string(), causes, hint, code: self.code() })
     }
 
     /// The exit code of every command but `run`.
@@ -228,8 +234,29 @@ impl From<RunError> for CliError {
     }
 }
 
+fn stopped(signal: i32) -> String {
+    if signal == INTERRUPT { "interrupted".to_owned() } else { format!("stopped by signal {signal}") }
+}
+
 fn count(errors: usize) -> String {
     if errors == 1 { "a mistake".to_owned() } else { format!("{errors} mistakes") }
+}
+
+fn at_step(error: &BuildError) -> String {
+    match error {
+        BuildError::Step { name, .. } => format!(" at {name}"),
+        _ => String::new(),
+    }
+}
+
+/// What came from a file or from a server may hold anything: a message is one line without control characters.
+fn one_line(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// The system's words without its number for them.
+fn without_number(text: &str) -> &str {
+    text.rsplit_once(" (os error ").map_or(text, |(words, _)| words)
 }
 
 /// The chain of sources; a cause that its parent's text already says is left out.
@@ -238,7 +265,7 @@ fn causes(error: &dyn Error) -> Vec<String> {
     let mut said = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let text = cause.to_string();
+        let text = without_number(&cause.to_string()).to_owned();
         if !said.contains(&text) {
             causes.push(text.clone());
             said = text;
@@ -255,9 +282,9 @@ impl Report {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        text.extend(["error: ", &self.message, "\n"]);
+        text.extend(["error: ", &one_line(&self.message), "\n"]);
         for cause in &self.causes {
-            text.extend(["  because: ", cause, "\n"]);
+            text.extend(["  because: ", &one_line(cause), "\n"]);
         }
         if let Some(hint) = &self.hint {
             text.extend(["  hint: ", hint, "\n"]);
@@ -306,9 +333,10 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_words_has_no_report() {
+    fn what_needs_no_words_has_no_report_and_an_interruption_has_few() {
+        let interrupted = CliError::Interrupted { signal: 2 }.report();
+        assert_eq!(interrupted.map(|report| report.to_text()).as_deref(), Some("error: interrupted\n"));
         assert_eq!(CliError::BrokenPipe.report(), None);
-        assert_eq!(CliError::Interrupted { signal: 2 }.report(), None);
     }
 
     #[test]

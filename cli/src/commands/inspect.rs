@@ -27,7 +27,7 @@ pub fn perform(flags: &InspectFlags, session: &Session) -> Result<(), CliError> 
     let text = match template {
         Some(template) => template_lines(&template, &found)?,
         None if flags.format.as_deref() == Some("json") => format!("{}\n", Value::Array(found)),
-        None => format!("{:#}\n", Value::Array(found)),
+        None => inspect::document(&found),
     };
     output::print(&text)?;
     failure.map_or(Ok(()), |error| Err(error.into()))

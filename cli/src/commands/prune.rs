@@ -19,7 +19,7 @@ pub fn perform(flags: &PruneFlags, session: &Session) -> Result<(), CliError> {
         output::print_line(&format!("Deleted: {id}"))?;
     }
     output::print_line(&format!(
-        "Removed: {} images, {} layers, {} blobs, {} cached steps",
+        "Removed images: {}, layers: {}, blobs: {}, cached steps: {}",
         report.images.len(),
         report.layers,
         report.blobs,

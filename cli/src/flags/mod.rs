@@ -230,10 +230,7 @@ fn stop(error: &clap::Error, args: &[OsString]) -> Stop {
     let words = command_words(args);
     let run = words.first() == Some(&"run") || words == ["container", "run"];
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let hint = Some(format!(
-            "try `{} --help`",
-            ["kiln"].iter().chain(&words).copied().collect::<Vec<_>>().join(" ")
-        ));
+        let hint = Some(see_help(&words));
         return Stop::Usage { message: "no command given".to_owned(), hint, run };
     }
     if error.kind() == ErrorKind::UnknownArgument
@@ -244,7 +241,15 @@ fn stop(error: &clap::Error, args: &[OsString]) -> Stop {
         return Stop::Usage { message, hint, run };
     }
     let (message, hint) = split_rendered(&error.render().to_string());
-    Stop::Usage { message, hint, run }
+    Stop::Usage { message, hint: hint.or_else(|| Some(see_help(&words))), run }
+}
+
+fn see_help(words: &[&str]) -> String {
+    let groups = ["image", "builder", "buildx", "system", "container"];
+    let command =
+        words.iter().take(if words.first().is_some_and(|word| groups.contains(word)) { 2 } else { 1 });
+    let command: Vec<&str> = std::iter::once("kiln").chain(command.copied()).collect();
+    format!("`{} --help` shows how it is used", command.join(" "))
 }
 
 /// Cuts clap's text into its first line and its tip; the usage block is left to `--help`.

@@ -6,6 +6,7 @@
 use kiln_builder::images::Inspected;
 use kiln_graph::image::ContainerConfig;
 use kiln_registry::Reference;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The object for one image.
@@ -31,6 +32,16 @@ pub fn image(image: &Inspected) -> Value {
         "RootFS": {"Type": config.rootfs.kind, "Layers": config.rootfs.diff_ids},
         "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
     })
+}
+
+/// The array of objects as docker lays it out: four spaces a level.
+pub fn document(images: &[Value]) -> String {
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    // Writing plain JSON values into memory has nothing to fail at.
+    images.serialize(&mut serializer).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned() + "\n"
 }
 
 fn container(config: &ContainerConfig) -> Value {
@@ -108,6 +119,15 @@ mod tests {
         assert_eq!(value["Config"]["Entrypoint"], Value::Null);
         assert_eq!(value["RootFS"]["Type"], "layers");
         assert_eq!(value["Size"], 42);
+    }
+
+    #[test]
+    fn the_layout_is_dockers() {
+        assert_eq!(
+            document(&[json!({"Id": "x", "RepoTags": []})]),
+            "[\n    {\n        \"Id\": \"x\",\n        \"RepoTags\": []\n    }\n]\n"
+        );
+        assert_eq!(document(&[]), "[]\n");
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
         BuildError::Step { name, location, log, cause } => {
             let mut text = last_lines(name, log);
             if let Some(location) = location {
-                text.push_str(&lines_of(location, &cause.to_string(), source, color));
+                let diagnostic = at_place(location, kiln_builder::text::chain(&**cause), error.hint());
+                text.push_str(&kiln_parser::render(&[diagnostic], &source.text, &source.name, color));
             }
             text
         }
@@ -54,10 +55,13 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
     CliError::Build { source: Box::new(error), excerpt }
 }
 
-fn lines_of(location: &Location, message: &str, source: &BuildSource, color: bool) -> String {
+fn at_place(location: &Location, message: String, hint: Option<String>) -> Diagnostic {
     let span = Span::new(location.range.start, location.range.end);
     let diagnostic = Diagnostic::error("step-failed", message, span);
-    kiln_parser::render(&[diagnostic], &source.text, &source.name, color)
+    match hint {
+        Some(hint) => diagnostic.with_help(hint),
+        None => diagnostic,
+    }
 }
 
 /// The end of the command's output between two rules, as BuildKit shows it.

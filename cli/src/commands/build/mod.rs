@@ -67,7 +67,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
         Ok::<_, CliError>((record, pushed))
     };
     let result = with_progress(session.view(kind), Some(&job.cancel), work);
-    if let Some(warnings) = job.warnings.get().filter(|_| !quiet) {
+    if let Some(warnings) = job.warnings.get().filter(|warnings| !quiet && !warnings.is_empty()) {
         output::remark(warnings.trim_end());
     }
     let ((record, pushed), tracker) = result?;

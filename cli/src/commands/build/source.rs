@@ -17,6 +17,9 @@ const MAX_DOCKERFILE: u64 = 16 << 20;
 /// First bytes of what may be sent as a context on standard input: gzip, bzip2, xz, zstd.
 const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
 
+/// How a Dockerfile from standard input is named to people.
+const STDIN: &str = "<stdin>";
+
 /// Where a tar has its mark.
 const TAR_MARK: std::ops::Range<usize> = 257..262;
 
@@ -52,7 +55,7 @@ impl BuildSource {
         let from_stdin = flags.file.as_deref() == Some(Path::new("-"));
         let path = if from_stdin { None } else { Some(dockerfile_path(flags)) };
         let (name, text) = match &path {
-            None => ("-".to_owned(), read_stdin()?),
+            None => (STDIN.to_owned(), read_stdin()?),
             Some(path) => (shown(path), read_dockerfile(path, flags)?),
         };
         let ignore = read_ignore(path.as_deref(), &flags.context)?;
@@ -79,7 +82,7 @@ impl BuildSource {
             return Err(CliError::usage_with_hint(message, "unpack it and build the directory"));
         }
         Ok(Self {
-            name: "-".to_owned(),
+            name: STDIN.to_owned(),
             text: to_text(bytes, None)?,
             context: None,
             ignore: Vec::new(),

@@ -54,8 +54,9 @@ pub fn read(flags: &RunFlags, environment: &Environment) -> Result<RunOptions, C
 impl RunOptions {
     /// The request for an image, without a command of its own.
     pub fn into_request(self, image: ImageRecord) -> RunRequest {
-        let window = terminal::size()
-            .map_or_else(WindowSize::default, |size| WindowSize { rows: size.ws_row, columns: size.ws_col });
+        // Some terminals do not tell their size.
+        let known = terminal::size().filter(|size| size.ws_row > 0 && size.ws_col > 0);
+        let window = known.map(|size| WindowSize { rows: size.ws_row, columns: size.ws_col });
         RunRequest {
             image,
             command: Vec::new(),
@@ -67,7 +68,7 @@ impl RunOptions {
             network: self.network,
             hostname: None,
             terminal: self.terminal,
-            window,
+            window: window.unwrap_or_default(),
             interactive: self.interactive,
         }
     }
