@@ -70,6 +70,12 @@ pub enum DocumentError {
         /// The document.
         subject: String,
     },
+    /// An index in an index in an index: deeper than images are nested.
+    #[error("{subject} is an image index nested too deep")]
+    TooDeep {
+        /// The innermost index that was read.
+        subject: String,
+    },
     /// The document contradicts what it was delivered as.
     #[error("{subject} says that it is `{inner}` but was delivered as `{outer}`")]
     MediaType {

@@ -109,7 +109,7 @@ impl Reference {
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
             return Err(ReferenceError::Tag { reference: text.into(), tag: tag.into() });
         }
-        if name.len() == 64 && name.bytes().all(is_lower_hex) {
+        if looks_like_id(name) {
             return Err(ReferenceError::LooksLikeId { reference: text.into() });
         }
         let (registry, repository) = normalise(name);
@@ -168,15 +168,18 @@ impl Reference {
         }
     }
 
-    /// The name in Docker's short form, without tag and digest: `debian`, `user/app`, `localhost:5000/app`.
+    /// The name in Docker's short form, without tag and digest: `debian`, `user/app`, `localhost:5000/app`. Where the
+    /// short form would mean something else, the long one.
     pub fn familiar_name(&self) -> String {
         if self.registry != DEFAULT_REGISTRY {
             return self.name();
         }
-        match self.repository.strip_prefix("library/") {
-            Some(short) if !short.contains('/') => short.to_owned(),
-            _ => self.repository.clone(),
-        }
+        let short = match self.repository.strip_prefix("library/") {
+            Some(short) if !short.contains('/') => short,
+            _ => &self.repository,
+        };
+        let means_this = normalise(short) == (self.registry.clone(), self.repository.clone());
+        if means_this && !looks_like_id(short) { short.to_owned() } else { self.name() }
     }
 
     /// The whole reference in Docker's short form: `debian:12`.
@@ -311,8 +314,9 @@ fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|b| is_word(b) || b == b'.' || b == b'-')
 }
 
-fn is_lower_hex(b: u8) -> bool {
-    matches!(b, b'0'..=b'9' | b'a'..=b'f')
+/// Whether a name could be an image's id.
+fn looks_like_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

@@ -74,9 +74,7 @@ pub(crate) async fn image(
             }
         }
     }
-    Err(unusable(DocumentError::Ambiguous {
-        subject: format!("{} (indexes within indexes)", document.digest),
-    }))
+    Err(unusable(DocumentError::TooDeep { subject: document.digest.to_string() }))
 }
 
 async fn with_config(

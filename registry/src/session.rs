@@ -220,7 +220,9 @@ impl Session {
         let mut seen = 0;
         loop {
             let (limit, sent) = match &call.payload {
-                Payload::Blob(upload) => (self.shared.options.read_timeout * UPLOAD_PATIENCE, upload.sent()),
+                Payload::Blob(upload) => {
+                    (self.shared.options.read_timeout.saturating_mul(UPLOAD_PATIENCE), upload.sent())
+                }
                 _ => (self.shared.options.read_timeout, 0),
             };
             match tokio::time::timeout(limit, &mut future).await {

@@ -76,8 +76,8 @@ impl Walk<'_> {
         match document.read().map_err(|source| self.members.unusable(source))? {
             ManifestOrIndex::Manifest(manifest) => self.add(document, &manifest, names),
             ManifestOrIndex::Index(_) if depth == MAX_DEPTH => {
-                let subject = format!("{} (indexes within indexes)", entry.digest());
-                Err(self.members.unusable(DocumentError::Ambiguous { subject }))
+                let subject = entry.digest().to_string();
+                Err(self.members.unusable(DocumentError::TooDeep { subject }))
             }
             ManifestOrIndex::Index(entries) => {
                 entries.iter().try_for_each(|entry| self.visit(entry, names, depth + 1))

@@ -296,3 +296,31 @@ fn a_blob_added_twice_is_stored_once() {
         ["blobs/", "blobs/sha256/", blob.as_str(), "oci-layout", "index.json"]
     );
 }
+
+proptest::proptest! {
+    /// Whatever is changed in an archive, reading it ends in an error or in the right layers.
+    #[test]
+    fn a_damaged_archive_is_right_or_refused(
+        docker in proptest::bool::ANY,
+        changes in proptest::collection::vec((0_usize..9000, proptest::num::u8::ANY), 1..6),
+    ) {
+        let image = Image::new();
+        let mut bytes = if docker { image.docker_archive() } else { image.oci_archive(&["a:1"]) };
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        if let Ok(archive) = load(&bytes) {
+            for layer in archive.images.iter().flat_map(|image| &image.layers) {
+                let mut content = Vec::new();
+                let read = archive.open_layer(layer).and_then(|mut reader| {
+                    let path = PathBuf::new();
+                    reader.read_to_end(&mut content).map_err(|source| ArchiveError::Read { path, source })
+                });
+                if read.is_ok() && layer.descriptor.is_some() {
+                    proptest::prop_assert!(image.layers.contains(&content));
+                }
+            }
+        }
+    }
+}

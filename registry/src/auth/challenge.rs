@@ -144,4 +144,11 @@ mod tests {
             );
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "(Bearer |Basic |[a-z]+=|[,= \"\\\\]|\\PC){0,20}") {
+            parse(&text);
+        }
+    }
 }

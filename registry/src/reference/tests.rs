@@ -18,6 +18,7 @@ fn fills_in_what_docker_fills_in() {
         ("[::1]:5000/app", "[::1]:5000/app:latest", "[::1]:5000/app:latest"),
         ("Host/app", "Host/app:latest", "Host/app:latest"),
         ("a__b/c---d/e.f", "docker.io/a__b/c---d/e.f:latest", "a__b/c---d/e.f:latest"),
+        ("docker.io/docker.io/a", "docker.io/docker.io/a:latest", "docker.io/docker.io/a:latest"),
         ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
     ] {
         let reference = Reference::parse(written).unwrap();
@@ -84,4 +85,14 @@ fn refuses_what_is_not_a_reference() {
     assert!(matches!(Reference::parse(&upper), Err(ReferenceError::Digest { .. })));
     assert!(matches!(Reference::parse("Debian"), Err(ReferenceError::Uppercase { .. })));
     assert!(matches!(Reference::parse(HEX), Err(ReferenceError::LooksLikeId { .. })));
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_understood_is_written_back(text in "([a-zA-Z0-9]|[-._:/@]|\\[::1\\]|sha256:|localhost|docker\\.io/|library/){0,12}") {
+        if let Ok(reference) = Reference::parse(&text) {
+            proptest::prop_assert_eq!(&Reference::parse(&reference.to_string()).unwrap(), &reference);
+            proptest::prop_assert_eq!(&Reference::parse(&reference.familiar()).unwrap(), &reference);
+        }
+    }
 }
