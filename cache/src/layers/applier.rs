@@ -127,6 +127,9 @@ impl<'a> Applier<'a> {
             return self.root_entry(&raw);
         }
         let (dir, name) = split_path(&path);
+        if path.split(|byte| *byte == b'/').any(|part| part != OPAQUE && part.starts_with(AUFS)) {
+            return Ok(());
+        }
         if name.starts_with(WHITEOUT) {
             return self.whiteout_entry(dir, name, &path);
         }
@@ -170,9 +173,6 @@ impl<'a> Applier<'a> {
     fn whiteout_entry(&mut self, dir: &[u8], name: &[u8], path: &[u8]) -> Result<(), LayerError> {
         if !self.rules.whiteouts {
             return Err(LayerError::ReservedName { path: shown(path) });
-        }
-        if name != OPAQUE && name.starts_with(AUFS) {
-            return Ok(());
         }
         let gone = &name[WHITEOUT.len()..];
         if matches!(gone, b"" | b"." | b"..") {
@@ -390,6 +390,9 @@ impl<'a> Applier<'a> {
         path: &[u8],
         whiteout: bool,
     ) -> Result<Found, LayerError> {
+        if name.starts_with(WHITEOUT) {
+            return Err(LayerError::ReservedName { path: shown(path) });
+        }
         let mut metadata = Metadata { mode: 0o755, ..Metadata::default() };
         if whiteout {
             self.remove(here, path)?;

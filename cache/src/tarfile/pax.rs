@@ -1,7 +1,36 @@
 //! PAX records: `LENGTH KEY=VALUE\n`, where the length counts the whole record and the value may be any bytes.
 
 /// Prefix of a key that holds an extended attribute.
-pub(crate) const XATTR: &str = "SCHILY.xattr.";
+const XATTR: &[u8] = b"SCHILY.xattr.";
+
+/// Appends the record of an extended attribute. A key cannot hold `=`; GNU tar's way of writing it is used.
+pub(crate) fn append_xattr(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let mut key = XATTR.to_vec();
+    for byte in name {
+        match byte {
+            b'=' => key.extend_from_slice(b"%3D"),
+            b'%' => key.extend_from_slice(b"%25"),
+            byte => key.push(*byte),
+        }
+    }
+    append(out, &key, value);
+}
+
+/// The name of the extended attribute that a key holds, if it holds one.
+pub(crate) fn xattr_name(key: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = key.strip_prefix(XATTR)?;
+    let mut name = Vec::with_capacity(rest.len());
+    while let Some((first, more)) = rest.split_first() {
+        let (byte, after) = match rest.first_chunk::<3>() {
+            Some(b"%3D") => (b'=', &rest[3..]),
+            Some(b"%25") => (b'%', &rest[3..]),
+            _ => (*first, more),
+        };
+        name.push(byte);
+        rest = after;
+    }
+    Some(name)
+}
 
 /// Appends one record.
 pub(crate) fn append(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
@@ -56,7 +85,7 @@ mod tests {
 
     #[test]
     fn malformed_records_are_refused() {
-        for bad in ["x", "5 a=b", "6 ab=\n", "0 a=b\n", "99 a=b\n", " a=b\n", "6 a b\n\n", "-6 a=b\n", "3 \n"] {
+        for bad in ["x", "5 a=b", "6 abc\n", "0 a=b\n", "99 a=b\n", " a=b\n", "6 a b\n\n", "-6 a=b\n", "3 \n"] {
             assert_eq!(parse(bad.as_bytes()), None, "{bad:?}");
         }
     }
@@ -71,6 +100,16 @@ mod tests {
             let read = parse(&out).unwrap();
             let expected: Vec<_> = pairs.iter().map(|(key, value)| (key.as_bytes(), value.as_slice())).collect();
             prop_assert_eq!(read, expected);
+        }
+
+        #[test]
+        fn any_attribute_survives(name in proptest::collection::vec(1_u8.., 0..8), tail in "[%=3D25a]{0,6}", value: Vec<u8>) {
+            let name = [name.as_slice(), tail.as_bytes()].concat();
+            let mut out = Vec::new();
+            append_xattr(&mut out, &name, &value);
+            let records = parse(&out).unwrap();
+            prop_assert_eq!(xattr_name(records[0].0).unwrap(), name);
+            prop_assert_eq!(records[0].1, value);
         }
 
         #[test]

@@ -310,9 +310,9 @@ impl Extension {
                 b"uid" => self.uid = parsed(text).ok_or_else(|| bad("PAX uid"))?,
                 b"gid" => self.gid = parsed(text).ok_or_else(|| bad("PAX gid"))?,
                 b"mtime" => self.mtime = whole_seconds(text).ok_or_else(|| bad("PAX mtime"))?,
-                _ => match key.strip_prefix(pax::XATTR.as_bytes()) {
-                    Some(name) if is_layer_xattr(name) => {
-                        self.xattrs.insert(name.to_vec(), value.to_vec());
+                _ => match pax::xattr_name(key) {
+                    Some(name) if is_layer_xattr(&name) => {
+                        self.xattrs.insert(name, value.to_vec());
                     }
                     Some(_) => {}
                     None => self.sparse.record(key, value).ok_or_else(|| bad("GNU.sparse record"))?,

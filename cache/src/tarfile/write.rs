@@ -83,7 +83,7 @@ fn encode(out: &mut Vec<u8>, entry: &Entry) {
     set_numbers(&mut header, &mut records, entry);
     if !matches!(entry.kind, EntryKind::Hardlink { .. }) {
         for (name, value) in &entry.xattrs {
-            pax::append(&mut records, &[pax::XATTR.as_bytes(), name].concat(), value);
+            pax::append_xattr(&mut records, name, value);
         }
     }
     if !records.is_empty() {

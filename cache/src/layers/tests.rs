@@ -1,1 +1,0 @@
-//! Tests of layers as a whole.
