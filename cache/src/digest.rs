@@ -145,7 +145,9 @@ mod tests {
         assert_eq!(good.parse::<DiffId>().unwrap().to_string(), good);
         let upper = format!("sha256:{}", "AB".repeat(32));
         let long = format!("sha512:{}", "ab".repeat(64));
-        for bad in ["", "sha256:", "sha256:..", "sha256:../../../etc/passwd", "../x:abc", &upper, &long, "foo:bar"] {
+        for bad in
+            ["", "sha256:", "sha256:..", "sha256:../../../etc/passwd", "../x:abc", &upper, &long, "foo:bar"]
+        {
             assert!(bad.parse::<DiffId>().is_err(), "{bad}");
         }
     }

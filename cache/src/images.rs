@@ -4,12 +4,12 @@
 //! configuration) are blobs. Names are the callers' strings, already normalised: this module does not parse them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::image::Descriptor;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, DiffId, digest_of, sha256_hex};
+use crate::digest::{DiffId, Digest, digest_of, sha256_hex};
 use crate::error::{At, FileError, optional};
 use crate::store::{Store, StoreError};
 use crate::tmp::remove_all;
@@ -54,7 +54,7 @@ impl Images {
 
     /// The image of that name.
     pub fn get(&self, name: &str) -> Result<Option<ImageRecord>, StoreError> {
-        match self.read_name(&self.name_path(name))? {
+        match read_name(&self.name_path(name))? {
             Some(named) if named.name == name => self.by_id(&named.id),
             _ => Ok(None),
         }
@@ -154,17 +154,9 @@ impl Images {
         let dir = self.store.inside("images/names");
         let mut names = Vec::new();
         for name in crate::store::list(&dir)? {
-            names.extend(self.read_name(&dir.join(name))?);
+            names.extend(read_name(&dir.join(name))?);
         }
         Ok(names)
-    }
-
-    fn read_name(&self, path: &std::path::Path) -> Result<Option<Named>, FileError> {
-        let Some(text) = optional(fs::read(path).at("read", path))? else { return Ok(None) };
-        match serde_json::from_slice(&text) {
-            Ok(named) => Ok(Some(named)),
-            Err(_) => remove_all(path).map(|()| None),
-        }
     }
 
     fn id_path(&self, id: &Digest) -> Result<PathBuf, StoreError> {
@@ -174,6 +166,14 @@ impl Images {
     /// Names may be longer than a file name may, and hold slashes: their digest is the file's name.
     fn name_path(&self, name: &str) -> PathBuf {
         self.store.inside("images/names").join(digest_of(name.as_bytes()).digest())
+    }
+}
+
+fn read_name(path: &Path) -> Result<Option<Named>, FileError> {
+    let Some(text) = optional(fs::read(path).at("read", path))? else { return Ok(None) };
+    match serde_json::from_slice(&text) {
+        Ok(named) => Ok(Some(named)),
+        Err(_) => remove_all(path).map(|()| None),
     }
 }
 

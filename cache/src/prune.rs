@@ -79,7 +79,7 @@ impl Store {
         let (blobs, blob_count) = files_below(&self.inside("blobs/sha256"))?;
         let (records, record_count) = files_below(&self.inside("records"))?;
         let others = ["slots", "memos", "indexes"].map(|dir| files_below(&self.inside(dir)));
-        let mut usage = Usage { blobs, blob_count, records, record_count, ..Usage::default() };
+        let mut usage = Usage { blobs, records, blob_count, record_count, ..Usage::default() };
         for other in others {
             usage.records += other?.0;
         }
@@ -283,3 +283,6 @@ fn disk_size(path: &Path) -> Result<u64, FileError> {
     let metadata = path.symlink_metadata().at("look at", path)?;
     Ok(metadata.blocks() * 512 / metadata.nlink().max(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,8 +65,11 @@ pub struct StatIndex {
     entries: Vec<Loaded>,
     /// Where the last search ended: files are asked for in order.
     cursor: AtomicUsize,
-    inserted: Mutex<BTreeMap<Vec<u8>, (StatKey, [u8; 32])>>,
+    inserted: Mutex<Inserted>,
 }
+
+/// What was added since the index was loaded, by path.
+type Inserted = BTreeMap<Vec<u8>, (StatKey, [u8; 32])>;
 
 #[derive(Debug)]
 struct Loaded {
@@ -154,7 +157,7 @@ impl StatIndex {
     }
 
     /// Old entries and new ones in order of their paths; a new one replaces an old one.
-    fn merged(&self, inserted: &BTreeMap<Vec<u8>, (StatKey, [u8; 32])>) -> (Vec<u8>, usize) {
+    fn merged(&self, inserted: &Inserted) -> (Vec<u8>, usize) {
         let mut body = Vec::with_capacity(self.bytes.len() + inserted.len() * 128);
         let mut count = 0;
         let mut new = inserted.iter().peekable();
@@ -247,7 +250,9 @@ fn encode(out: &mut Vec<u8>, path: &[u8], age: u8, stat: &StatKey, digest: &[u8;
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(path);
     out.push(age);
-    for number in [stat.dev, stat.ino, stat.size, stat.mtime_ns.cast_unsigned(), stat.ctime_ns.cast_unsigned()] {
+    for number in
+        [stat.dev, stat.ino, stat.size, stat.mtime_ns.cast_unsigned(), stat.ctime_ns.cast_unsigned()]
+    {
         out.extend_from_slice(&number.to_le_bytes());
     }
     out.extend_from_slice(&stat.mode.to_le_bytes());
@@ -320,7 +325,7 @@ mod tests {
         index.insert(b"forgotten", &stat(2), digest(2), i64::MAX);
         index.insert(b"replaced", &stat(3), digest(3), i64::MAX);
         index.save().unwrap();
-        for round in 0..u64::from(MOST_AGE) + 1 {
+        for round in 0..=u64::from(MOST_AGE) {
             let index = store.indexes().load(&NAME).unwrap();
             assert_eq!(index.get(b"kept", &stat(1)), Some(digest(1)));
             index.insert(b"replaced", &stat(10 + round), digest(round), i64::MAX);
@@ -329,7 +334,10 @@ mod tests {
         let index = store.indexes().load(&NAME).unwrap();
         assert_eq!(index.get(b"kept", &stat(1)), Some(digest(1)));
         assert_eq!(index.get(b"forgotten", &stat(2)), None);
-        assert_eq!(index.get(b"replaced", &stat(10 + u64::from(MOST_AGE))), Some(digest(u64::from(MOST_AGE))));
+        assert_eq!(
+            index.get(b"replaced", &stat(10 + u64::from(MOST_AGE))),
+            Some(digest(u64::from(MOST_AGE)))
+        );
         assert_eq!(index.entries.len(), 2);
     }
 

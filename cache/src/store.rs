@@ -201,7 +201,7 @@ impl Store {
         }
     }
 
-    fn lock_path(&self, name: &Key) -> PathBuf {
+    pub(crate) fn lock_path(&self, name: &Key) -> PathBuf {
         self.inside("locks").join(name.to_string())
     }
 
@@ -230,7 +230,9 @@ fn create(root: &Path) -> Result<(), StoreError> {
     private(root)?;
     for name in list(root)? {
         let name = name.to_string_lossy().into_owned();
-        let ours = name == "format" || name == "synced" || DIRECTORIES.iter().any(|dir| dir.split('/').next() == Some(&name));
+        let ours = name == "format"
+            || name == "synced"
+            || DIRECTORIES.iter().any(|dir| dir.split('/').next() == Some(&name));
         if !ours {
             return Err(StoreError::NotAStore { root: root.to_owned(), found: name });
         }
@@ -260,11 +262,15 @@ mod tests {
     fn foreign_directories_and_formats_are_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("letter.txt"), "dear").unwrap();
-        assert!(matches!(Store::open(dir.path()), Err(StoreError::NotAStore { found, .. }) if found == "letter.txt"));
+        assert!(
+            matches!(Store::open(dir.path()), Err(StoreError::NotAStore { found, .. }) if found == "letter.txt")
+        );
         let other = dir.path().join("other");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("format"), "kiln store 99\n").unwrap();
-        assert!(matches!(Store::open(&other), Err(StoreError::Format { found, .. }) if found == "kiln store 99"));
+        assert!(
+            matches!(Store::open(&other), Err(StoreError::Format { found, .. }) if found == "kiln store 99")
+        );
         assert_eq!(list(&other).unwrap().len(), 1);
     }
 

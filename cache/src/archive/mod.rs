@@ -5,6 +5,8 @@
 
 mod entries;
 mod packing;
+#[cfg(test)]
+mod tests;
 
 pub use entries::{ArchiveError, Entries, entries};
 pub use packing::{Packing, SNIFF, decoder, sniff};

@@ -39,7 +39,8 @@ pub fn sniff(start: &[u8]) -> Option<Packing> {
         (&[0xfd, b'7', b'z', b'X', b'Z', 0], Packing::Xz),
         (&[0x28, 0xb5, 0x2f, 0xfd], Packing::Zstd),
     ];
-    let compressed = magics.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, packing)| packing);
+    let compressed =
+        magics.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, packing)| packing);
     compressed.or_else(|| is_header(start).then_some(Packing::Plain))
 }
 
@@ -70,7 +71,8 @@ fn decode<'a>(
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
         Packing::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
         Packing::Xz => {
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);
+            let stream =
+                liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);
             let stream = stream.map_err(|error| ArchiveError::Read(io::Error::other(error)))?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
         }

@@ -140,7 +140,9 @@ impl<'a> Applier<'a> {
             RawKind::Directory => self.put_directory(&place, &path, metadata),
             RawKind::File { size } => self.put_file(&place, &path, metadata, *size, content),
             RawKind::Hardlink { target } => self.put_hard_link(&place, &path, target),
-            RawKind::Symlink { target } => self.put_special(&place, &path, &metadata, Special::Symlink(target)),
+            RawKind::Symlink { target } => {
+                self.put_special(&place, &path, &metadata, Special::Symlink(target))
+            }
             RawKind::CharDevice { major, minor } => {
                 self.put_special(&place, &path, &metadata, Special::CharDevice(*major, *minor))
             }
@@ -205,7 +207,9 @@ impl<'a> Applier<'a> {
 
     /// The overlay does not know opaque roots: everything in the lower root is deleted one by one.
     fn hide_root(&mut self) -> Result<(), LayerError> {
-        let Some(lower) = self.rules.lower else { return Err(LayerError::NeedsLower { path: "/".to_owned() }) };
+        let Some(lower) = self.rules.lower else {
+            return Err(LayerError::NeedsLower { path: "/".to_owned() });
+        };
         let root = self.directory(b"")?;
         for (name, _) in lower.read_dir("/".as_ref())? {
             let name = name.into_encoded_bytes();
@@ -218,7 +222,12 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    fn put_directory(&mut self, place: &Place, path: &[u8], mut metadata: Metadata) -> Result<(), LayerError> {
+    fn put_directory(
+        &mut self,
+        place: &Place,
+        path: &[u8],
+        mut metadata: Metadata,
+    ) -> Result<(), LayerError> {
         match self.existing(place, split_path(path).1)? {
             Found::Nothing => {}
             Found::Directory => {
@@ -296,7 +305,9 @@ impl<'a> Applier<'a> {
                 }
             }
         }
-        let Some(lower) = self.rules.lower else { return Err(LayerError::NeedsLower { path: shown(&target) }) };
+        let Some(lower) = self.rules.lower else {
+            return Err(LayerError::NeedsLower { path: shown(&target) });
+        };
         let resolved = lower.resolve(&absolute(&target), false)?;
         self.copy_from_lower(lower, &resolved.node.ok_or_else(bad)?, place, path)
     }

@@ -67,12 +67,11 @@ impl Draft {
     pub fn unpack(&mut self, tar: impl Read, how: &Unpack<'_>) -> Result<(), LayerError> {
         let tree = TreeWriter::new(&self.upper)?;
         let nothing;
-        let lower = match how.lower {
-            Some(lower) => lower,
-            None => {
-                nothing = View::new(&[])?;
-                &nothing
-            }
+        let lower = if let Some(lower) = how.lower {
+            lower
+        } else {
+            nothing = View::new(&[])?;
+            &nothing
         };
         let rules = Rules { at: how.at, owner: how.owner, lower: Some(lower), whiteouts: false };
         Applier::new(tree, rules).apply(tar)?;
@@ -103,14 +102,10 @@ fn hash_tree(tree: &Path) -> Result<(DiffId, u64, u64), LayerError> {
     std::thread::scope(|scope| {
         let hasher = scope.spawn(move || hash_stream(stream));
         let written = write_tar(reader, &mut writer);
-        let finished = match &written {
-            Ok(_) => writer.finish(),
-            Err(_) => {
-                drop(writer);
-                Ok(())
-            }
-        };
-        let hash = hasher.join().map_err(|_| LayerError::Write(io::Error::other("the hashing thread failed")))?;
+        // Without its end, the stream ends the hasher with an error.
+        let finished = if written.is_ok() { writer.finish() } else { Ok(drop(writer)) };
+        let hash =
+            hasher.join().map_err(|_| LayerError::Write(io::Error::other("the hashing thread failed")))?;
         let (size, entries) = written?;
         finished.map_err(LayerError::Write)?;
         Ok((DiffId::from_hash(hash.map_err(LayerError::Write)?), size, entries))

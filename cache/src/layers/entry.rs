@@ -140,7 +140,12 @@ mod tests {
         for yes in ["user.a", "trusted.a", "security.capability"] {
             assert!(is_layer_xattr(yes.as_bytes()), "{yes}");
         }
-        let no = ["trusted.overlay.opaque", "trusted.overlay.redirect", "user.overlay.metacopy", "security.selinux"];
+        let no = [
+            "trusted.overlay.opaque",
+            "trusted.overlay.redirect",
+            "user.overlay.metacopy",
+            "security.selinux",
+        ];
         for no in no.into_iter().chain(["system.posix_acl_access", "os2.x", ""]) {
             assert!(!is_layer_xattr(no.as_bytes()), "{no}");
         }

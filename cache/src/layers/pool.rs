@@ -144,7 +144,8 @@ impl Shared {
                 }
                 // Half empty, not one free place: waking the submitter for each job would cost more than the job.
                 let done = state.running == 0 && state.jobs.is_empty();
-                if state.submitter_waits && (done || state.jobs.len() <= QUEUE / 2 || state.failure.is_some()) {
+                if state.submitter_waits && (done || state.jobs.len() <= QUEUE / 2 || state.failure.is_some())
+                {
                     self.room.notify_one();
                 }
             } else if state.closed {

@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fgetxattr, flistxattr, futimens,
-    lgetxattr, llistxattr, major, minor, openat, readlinkat, statat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fgetxattr, flistxattr,
+    futimens, lgetxattr, llistxattr, major, minor, openat, readlinkat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -130,7 +130,8 @@ impl TreeReader {
     fn entry(&mut self, name: &[u8]) -> Result<Option<(Entry, Option<File>)>, LayerError> {
         let path = [&self.prefix, name].concat();
         let Some(frame) = self.frames.last() else { return Ok(None) };
-        let stat = statat(&frame.dir, name, AtFlags::SYMLINK_NOFOLLOW).at("look at", &self.absolute(&path))?;
+        let stat =
+            statat(&frame.dir, name, AtFlags::SYMLINK_NOFOLLOW).at("look at", &self.absolute(&path))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind == FileType::Socket {
             self.socket(name, &path)?;

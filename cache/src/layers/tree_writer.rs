@@ -66,8 +66,12 @@ impl TreeWriter {
         // The directory may have inherited a group and the bit that passes it on; nothing in the tree shall.
         let process = Process::get();
         let plain = Metadata { mode: 0o755, uid: process.uid, gid: process.gid, ..Metadata::default() };
-        rustix::fs::fchown(&root, Some(rustix::fs::Uid::from_raw(plain.uid)), Some(rustix::fs::Gid::from_raw(plain.gid)))
-            .at("change the owner of", base)?;
+        rustix::fs::fchown(
+            &root,
+            Some(rustix::fs::Uid::from_raw(plain.uid)),
+            Some(rustix::fs::Gid::from_raw(plain.gid)),
+        )
+        .at("change the owner of", base)?;
         rustix::fs::fchmod(&root, Mode::from_raw_mode(plain.mode)).at("change the mode of", base)?;
         let base = base.to_owned();
         Ok(TreeWriter { base, root: Arc::new(root), pool: Pool::default(), directories: BTreeMap::new() })

@@ -76,7 +76,10 @@ impl Layers {
     }
 
     /// Unpacks layers beside one another; nothing for those that rely on others.
-    fn unpack_together(&self, mut missing: Vec<&DiffId>) -> Result<BTreeMap<DiffId, Option<PathBuf>>, LayerError> {
+    fn unpack_together(
+        &self,
+        mut missing: Vec<&DiffId>,
+    ) -> Result<BTreeMap<DiffId, Option<PathBuf>>, LayerError> {
         missing.sort();
         missing.dedup();
         let next = AtomicUsize::new(0);
@@ -91,7 +94,8 @@ impl Layers {
                 }
             }
         };
-        let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, AT_ONCE).min(missing.len());
+        let threads =
+            thread::available_parallelism().map_or(1, usize::from).clamp(1, AT_ONCE).min(missing.len());
         thread::scope(|scope| {
             for _ in 1..threads {
                 scope.spawn(work);
@@ -127,7 +131,12 @@ impl Layers {
     }
 
     /// Unpacks a layer that relies on the ones below it.
-    fn unpack_on(&self, lowers: &[DiffId], trees: &[PathBuf], diff_id: &DiffId) -> Result<PathBuf, LayerError> {
+    fn unpack_on(
+        &self,
+        lowers: &[DiffId],
+        trees: &[PathBuf],
+        diff_id: &DiffId,
+    ) -> Result<PathBuf, LayerError> {
         let _lock = self.work_lock("layer tree", diff_id)?;
         if let Some(tree) = self.known_tree(lowers, diff_id)? {
             return Ok(tree);
@@ -190,7 +199,8 @@ impl Layers {
         }
         let drained = drained.map_err(|error| LayerError::Tar(TarError::Read(error)));
         let entries = result.and_then(|entries| drained.map(|_| entries));
-        let entries = entries.map_err(|source| LayerError::Unpack { diff_id, blob, source: Box::new(source) })?;
+        let entries =
+            entries.map_err(|source| LayerError::Unpack { diff_id, blob, source: Box::new(source) })?;
         Ok(Applied { size, entries })
     }
 }

@@ -124,8 +124,12 @@ impl LayerWriter {
             EntryKind::Directory { opaque } => self.add_directory(entry, *opaque)?,
             EntryKind::Hardlink { target } => self.add_hard_link(entry, target)?,
             EntryKind::Symlink { target } => self.add_special(entry, Special::Symlink(target))?,
-            EntryKind::CharDevice { major, minor } => self.add_special(entry, Special::CharDevice(*major, *minor))?,
-            EntryKind::BlockDevice { major, minor } => self.add_special(entry, Special::BlockDevice(*major, *minor))?,
+            EntryKind::CharDevice { major, minor } => {
+                self.add_special(entry, Special::CharDevice(*major, *minor))?
+            }
+            EntryKind::BlockDevice { major, minor } => {
+                self.add_special(entry, Special::BlockDevice(*major, *minor))?
+            }
             EntryKind::Fifo => self.add_special(entry, Special::Fifo)?,
             EntryKind::Whiteout => self.add_whiteout(entry)?,
         }
@@ -154,7 +158,8 @@ impl LayerWriter {
             let stamp = layers.store.boot().stamp();
             layers.update(&info.diff_id, |file| {
                 (file.size, file.entries) = (size, entries);
-                if has_tree && !file.tree.as_ref().is_some_and(|tree| layers.store.boot().trusts(&tree.stamp)) {
+                if has_tree && !file.tree.as_ref().is_some_and(|tree| layers.store.boot().trusts(&tree.stamp))
+                {
                     file.tree = Some(TreeForm { stamp, gives_tar: true });
                 }
                 if let Some(descriptor) = blob {
@@ -190,13 +195,12 @@ impl LayerWriter {
     /// The open directory that the entry just checked lies in, if there is a tree.
     fn parent(&mut self) -> Result<Option<(&mut Tree, Arc<OwnedFd>)>, LayerError> {
         let (Some(tree), Some(open)) = (&mut self.tree, self.open.last_mut()) else { return Ok(None) };
-        let handle = match &open.handle {
-            Some(handle) => Arc::clone(handle),
-            None => {
-                let handle = tree.writer.open_directory(&open.path);
-                let handle = handle.at("open", &tree.writer.absolute(&open.path))?;
-                Arc::clone(open.handle.insert(handle))
-            }
+        let handle = if let Some(handle) = &open.handle {
+            Arc::clone(handle)
+        } else {
+            let handle = tree.writer.open_directory(&open.path);
+            let handle = handle.at("open", &tree.writer.absolute(&open.path))?;
+            Arc::clone(open.handle.insert(handle))
         };
         Ok(Some((tree, handle)))
     }
@@ -232,7 +236,8 @@ impl LayerWriter {
             return Err(LayerError::LinkTarget { path: shown(&entry.path), target: shown(target) });
         }
         let Some((tree, parent)) = self.parent()? else { return Ok(()) };
-        let dir = tree.writer.open_directory(split_path(target).0).at("open", &tree.writer.absolute(target))?;
+        let dir =
+            tree.writer.open_directory(split_path(target).0).at("open", &tree.writer.absolute(target))?;
         tree.writer.hard_link(&dir, target, &parent, &entry.path)?;
         let stat = statat(&parent, split_path(&entry.path).1, AtFlags::SYMLINK_NOFOLLOW);
         let stat = stat.at("look at", &tree.writer.absolute(&entry.path))?;

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn malformed_records_are_refused() {
-        for bad in ["x", "5 a=b", "6 abc\n", "0 a=b\n", "99 a=b\n", " a=b\n", "6 a b\n\n", "-6 a=b\n", "3 \n"] {
+        for bad in ["x", "5 a=b", "6 abc\n", "0 a=b\n", "99 a=b\n", " a=b\n", "6 a b\n\n", "-6 a=b\n", "3 \n"]
+        {
             assert_eq!(parse(bad.as_bytes()), None, "{bad:?}");
         }
     }

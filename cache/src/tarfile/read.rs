@@ -153,7 +153,13 @@ impl<R: Read> TarReader<R> {
         Ok(RawEntry { path, kind, mode: mode.unwrap_or(0), uid, gid, mtime, xattrs: ext.xattrs })
     }
 
-    fn kind(&mut self, header: &Header, size: u64, path: &[u8], ext: &mut Extension) -> Result<RawKind, TarError> {
+    fn kind(
+        &mut self,
+        header: &Header,
+        size: u64,
+        path: &[u8],
+        ext: &mut Extension,
+    ) -> Result<RawKind, TarError> {
         let target = |ext: &mut Extension| {
             let in_header = || until_nul(&field(header).linkname).to_vec();
             ext.long_link.take().or(ext.link.take()).unwrap_or_else(in_header)
@@ -176,7 +182,8 @@ impl<R: Read> TarReader<R> {
             EntryType::Link => RawKind::Hardlink { target: target(ext) },
             kind @ (EntryType::Char | EntryType::Block) => {
                 let device = |field: &[u8]| number(field).and_then(|number| u32::try_from(number).ok());
-                let (Some(major), Some(minor)) = (device(&field(header).dev_major), device(&field(header).dev_minor))
+                let (Some(major), Some(minor)) =
+                    (device(&field(header).dev_major), device(&field(header).dev_minor))
                 else {
                     return Err(malformed_of("device numbers", path));
                 };

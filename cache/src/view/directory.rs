@@ -10,9 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, openat2, readlinkat, statat,
-};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, openat2, readlinkat, statat};
 use rustix::io::Errno;
 
 use crate::error::{At, FileError};
@@ -138,9 +136,8 @@ impl View {
     fn stat(&self, layer: usize, path: &[u8]) -> Result<Option<Stat>, ViewError> {
         match statat(&self.trees[layer].root, path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
-            // No file system has such a name.
-            Err(Errno::NAMETOOLONG) => Ok(None),
+            // No file system has a name that is too long.
+            Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
             Err(error) => Ok(Err(error).at("look at", &self.source(layer, path))?),
         }
     }
@@ -149,7 +146,8 @@ impl View {
         let source = self.source(layer, path);
         let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
         let target = if is_link {
-            let target = readlinkat(&self.trees[layer].root, path, Vec::new()).at("read the link", &source)?;
+            let target =
+                readlinkat(&self.trees[layer].root, path, Vec::new()).at("read the link", &source)?;
             Some(PathBuf::from(OsString::from_vec(target.into_bytes())))
         } else {
             None

@@ -85,6 +85,9 @@ impl View {
     pub fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, ViewError> {
         let resolved = self.resolve(path, true)?;
         let Some(node) = resolved.node else { return Err(ViewError::NotFound { path: path.to_owned() }) };
+        if node.kind != NodeKind::File {
+            return Err(ViewError::NotAFile { path: path.to_owned() });
+        }
         if node.size > limit {
             return Err(ViewError::TooLarge { path: path.to_owned(), size: node.size, limit });
         }

@@ -39,7 +39,8 @@ fn compressed_layers_unpack_with_the_system_tools() {
             let mut command = std::process::Command::new(tool);
             assert!(run(command.arg("-dc").stdin(std::fs::File::open(&path).unwrap())) == tar);
         }
-        let unpacked = crate::archive::unpacked(std::io::BufReader::new(store.blobs().open(blob.digest()).unwrap()));
+        let unpacked =
+            crate::archive::unpacked(std::io::BufReader::new(store.blobs().open(blob.digest()).unwrap()));
         let mut again = Vec::new();
         unpacked.unwrap().read_to_end(&mut again).unwrap();
         assert!(again == tar);
@@ -111,7 +112,9 @@ fn what_is_not_here_is_named() {
     assert_eq!(layers.info(&nothing).unwrap(), None);
     assert_eq!(layers.tree(&nothing).unwrap(), None);
     assert_eq!(layers.blob(&nothing).unwrap(), None);
-    assert!(matches!(layers.ensure_tree(&nothing), Err(LayerError::Unknown { diff_id }) if diff_id == nothing));
+    assert!(
+        matches!(layers.ensure_tree(&nothing), Err(LayerError::Unknown { diff_id }) if diff_id == nothing)
+    );
     assert!(layers.open_tar(&nothing).is_err());
     assert!(layers.compressed(&nothing, Compression::Gzip).is_err());
 }

@@ -77,7 +77,10 @@ fn links_in_the_way_are_followed_inside_the_tree() {
     let tree = victim.unpack(Tar::new().symlink("up", "../../../../../..").file("up/tmp/x", b"")).unwrap();
     assert_eq!(outline(&tree), ["tmp/", "tmp/x", "up -> ../../../../../.."]);
     let tree = victim.unpack(Tar::new().symlink("p", "/proc/self/root").file("p/x", b"")).unwrap();
-    assert_eq!(outline(&tree), ["p -> /proc/self/root", "proc/", "proc/self/", "proc/self/root/", "proc/self/root/x"]);
+    assert_eq!(
+        outline(&tree),
+        ["p -> /proc/self/root", "proc/", "proc/self/", "proc/self/root/", "proc/self/root/x"]
+    );
 }
 
 #[test]
@@ -91,7 +94,8 @@ fn the_last_component_is_never_followed() {
     // A directory entry on a link must not change what the link points to.
     let dirs = victim.path("victims");
     let mode = |header: &mut ::tar::Header| header.set_mode(0o777);
-    let tar = Tar::new().symlink("d", &dirs).add_with(EntryType::Directory, "d", "", b"", mode).file("d/x", b"");
+    let tar =
+        Tar::new().symlink("d", &dirs).add_with(EntryType::Directory, "d", "", b"", mode).file("d/x", b"");
     let tree = victim.unpack(tar).unwrap();
     assert_eq!(outline(&tree), ["d/ opaque", "d/x"]);
     assert_eq!(fs::metadata(&dirs).unwrap().mode() & 0o777, 0o755);
@@ -106,7 +110,10 @@ fn hard_links_reach_nothing_outside() {
     let tar = Tar::new().symlink("out", outside.trim_end_matches('/')).hard_link("mine", "out/victim");
     assert!(matches!(victim.refused(tar), LayerError::LinkTarget { .. }));
     assert!(matches!(victim.refused(Tar::new().dir("d").hard_link("e", "d")), LayerError::LinkTarget { .. }));
-    assert!(matches!(victim.refused(Tar::new().file("f", b"").hard_link("f", "f")), LayerError::LinkTarget { .. }));
+    assert!(matches!(
+        victim.refused(Tar::new().file("f", b"").hard_link("f", "f")),
+        LayerError::LinkTarget { .. }
+    ));
 }
 
 #[test]

@@ -113,21 +113,30 @@ pub(super) fn everything() -> Listing {
         (with(dir("group"), |entry| (entry.mode, entry.gid) = (0o2775, 50)), vec![]),
         (file("group/inside", b"not of the group"), vec![]),
         (linked.clone(), b"one file".to_vec()),
-        (with(linked, |entry| {
-            entry.path = b"linked-too".to_vec();
-            entry.kind = EntryKind::Hardlink { target: b"linked".to_vec() };
-        }), vec![]),
+        (
+            with(linked, |entry| {
+                entry.path = b"linked-too".to_vec();
+                entry.kind = EntryKind::Hardlink { target: b"linked".to_vec() };
+            }),
+            vec![],
+        ),
         (dir("long"), vec![]),
         (dir(&deep[..205]), vec![]),
         (file(&deep, b"deep"), vec![]),
         (with(file("old", b"before 1970"), |entry| entry.mtime = -12345), vec![]),
         (with(dir("opaque"), |entry| entry.kind = EntryKind::Directory { opaque: true }), vec![]),
         (Entry::new("opaque/gone", EntryKind::Whiteout, 0), vec![]),
-        (with(file("setuid", b"su"), |entry| (entry.mode, entry.uid, entry.gid) = (0o4755, 1000, 1001)), vec![]),
+        (
+            with(file("setuid", b"su"), |entry| (entry.mode, entry.uid, entry.gid) = (0o4755, 1000, 1001)),
+            vec![],
+        ),
         (with(dir("sticky"), |entry| (entry.mode, entry.uid) = (0o1777, 65534)), vec![]),
-        (with(symlink("symlink", "/absolute/and/dangling"), |entry| {
-            (entry.uid, entry.gid, entry.mtime) = (9, 10, 11);
-        }), vec![]),
+        (
+            with(symlink("symlink", "/absolute/and/dangling"), |entry| {
+                (entry.uid, entry.gid, entry.mtime) = (9, 10, 11);
+            }),
+            vec![],
+        ),
         (symlink("symlink-long", &"l/".repeat(150)), vec![]),
         (file("\u{fc}n\u{ef}c\u{f6}de \u{1f980}", b"u"), vec![]),
     ];

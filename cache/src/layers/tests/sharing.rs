@@ -51,10 +51,7 @@ fn one_bad_layer_fails_the_chain_and_leaves_the_others() {
     let good = register(&store, &Tar::new().file("f", b"x").end());
     let bad = DiffId::from_hash([1; 32]);
     register_as(&store, &bad, &Tar::new().file("g", b"x").end());
-    assert!(matches!(
-        store.layers().ensure_trees(&[good.clone(), bad]),
-        Err(LayerError::Mismatch { .. })
-    ));
+    assert!(matches!(store.layers().ensure_trees(&[good.clone(), bad]), Err(LayerError::Mismatch { .. })));
     store.layers().ensure_tree(&good).unwrap();
 }
 

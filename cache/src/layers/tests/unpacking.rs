@@ -30,7 +30,10 @@ fn whiteouts_act_on_lower_layers_only() {
         .file(".wh.d", b"")
         .file(".wh..wh.plnk", b"");
     let tree = unpack(&store, tar).unwrap();
-    assert_eq!(outline(&tree), ["a/", "a/gone gone", "b/ opaque", "b/kept", "c/ opaque", "c/new", "d/ opaque"]);
+    assert_eq!(
+        outline(&tree),
+        ["a/", "a/gone gone", "b/ opaque", "b/kept", "c/ opaque", "c/new", "d/ opaque"]
+    );
 }
 
 #[test]
@@ -69,7 +72,15 @@ fn links_within_the_layer_are_followed_inside_it() {
     let tree = unpack(&store, tar).unwrap();
     assert_eq!(
         outline(&tree),
-        ["abs -> /usr/../../usr", "lib -> usr/lib", "three", "usr/", "usr/lib/", "usr/lib/one = three", "usr/lib/two"]
+        [
+            "abs -> /usr/../../usr",
+            "lib -> usr/lib",
+            "three",
+            "usr/",
+            "usr/lib/",
+            "usr/lib/one = three",
+            "usr/lib/two"
+        ]
     );
     assert_eq!(fs::read(tree.join("three")).unwrap(), b"1");
 }
@@ -113,7 +124,9 @@ fn numbers_and_names_come_from_pax_where_they_are_there() {
     assert_eq!((entry.uid, entry.gid, entry.mtime), (3_000_000, 7, -2));
     assert_eq!(entry.xattrs, BTreeMap::from([(b"user.a".to_vec(), b"line\nline".to_vec())]));
     assert_eq!(content, b"content");
-    let names = run(std::process::Command::new("getfattr").args(["-m", "-", "--absolute-names"]).arg(tree.join("ddd/f")));
+    let names = run(std::process::Command::new("getfattr")
+        .args(["-m", "-", "--absolute-names"])
+        .arg(tree.join("ddd/f")));
     assert!(!String::from_utf8(names).unwrap().contains("overlay"));
 }
 
@@ -124,7 +137,8 @@ fn files_with_holes_are_read_in_every_format_that_tar_writes() {
     fs::create_dir(&source).unwrap();
     let sparse = fs::File::create(source.join("sparse")).unwrap();
     for (index, at) in (0..40_u64).map(|index| (index, index * 100_000)) {
-        std::os::unix::fs::FileExt::write_all_at(&sparse, &[u8::try_from(index).unwrap() + 1; 4096], at).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&sparse, &[u8::try_from(index).unwrap() + 1; 4096], at)
+            .unwrap();
     }
     sparse.set_len(5_000_000).unwrap();
     fs::write(source.join("zz"), "what follows").unwrap();
@@ -137,7 +151,10 @@ fn files_with_holes_are_read_in_every_format_that_tar_writes() {
         assert!(tar.len() < 1_000_000, "{format}: tar wrote the holes");
         let diff_id = register(&store, &tar);
         let tree = store.layers().ensure_tree(&diff_id).unwrap();
-        assert!(fs::read(tree.join("sparse")).unwrap() == fs::read(source.join("sparse")).unwrap(), "{format}");
+        assert!(
+            fs::read(tree.join("sparse")).unwrap() == fs::read(source.join("sparse")).unwrap(),
+            "{format}"
+        );
         assert_eq!(outline(&tree), ["sparse", "zz"], "{format}");
         assert_eq!(fs::read(tree.join("zz")).unwrap(), b"what follows");
     }
@@ -182,20 +199,26 @@ fn what_a_layer_leaves_out_comes_from_the_layers_below() {
         .dir("usr/lib/")
         .symlink("lib", "usr/lib")
         .end();
-    let upper = Tar::new().file("etc/new", b"n").file("lib/so", b"s").hard_link("etc/shadow-", "etc/shadow").end();
+    let upper =
+        Tar::new().file("etc/new", b"n").file("lib/so", b"s").hard_link("etc/shadow-", "etc/shadow").end();
     let (base, upper) = (register(&store, &base), register(&store, &upper));
     let chain = [base.clone(), upper.clone()];
     let trees = store.layers().ensure_trees(&chain).unwrap();
     assert_eq!(outline(&trees[1]), ["etc/", "etc/new", "etc/shadow-", "usr/", "usr/lib/", "usr/lib/so"]);
     assert_eq!(fs::metadata(trees[1].join("etc")).unwrap().mode() & 0o7777, 0o700);
     let copy = trees[1].join("etc/shadow-");
-    assert_eq!((fs::read(&copy).unwrap(), fs::metadata(&copy).unwrap().mode() & 0o777), (b"secret".to_vec(), 0o600));
+    assert_eq!(
+        (fs::read(&copy).unwrap(), fs::metadata(&copy).unwrap().mode() & 0o777),
+        (b"secret".to_vec(), 0o600)
+    );
     // The tree holds for this chain only; alone, the layer lacks its file.
     assert_eq!(store.layers().tree(&upper).unwrap(), None);
     assert_eq!(store.layers().ensure_trees(&chain).unwrap(), trees);
     assert!(store.layers().info(&upper).unwrap().is_some());
     let error = store.layers().ensure_tree(&upper).unwrap_err();
-    assert!(matches!(error, LayerError::Unpack { source, .. } if matches!(*source, LayerError::LinkTarget { .. })));
+    assert!(
+        matches!(error, LayerError::Unpack { source, .. } if matches!(*source, LayerError::LinkTarget { .. }))
+    );
 }
 
 #[test]

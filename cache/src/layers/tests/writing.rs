@@ -65,7 +65,11 @@ fn the_system_tar_reads_what_is_written() {
     let out = dir.path().join("out");
     fs::create_dir(&out).unwrap();
     let mut command = std::process::Command::new("tar");
-    command.args(["--xattrs", "--xattrs-include=*", "--same-owner", "-p", "-xf"]).arg(&tar).arg("-C").arg(&out);
+    command
+        .args(["--xattrs", "--xattrs-include=*", "--same-owner", "-p", "-xf"])
+        .arg(&tar)
+        .arg("-C")
+        .arg(&out);
     run(&mut command);
     let mut expected = entries;
     for (entry, _) in &mut expected {
@@ -106,7 +110,8 @@ fn contents_come_from_anywhere() {
 fn files_of_another_tree_are_linked_if_they_are_the_same() {
     let (_dir, store) = store();
     let big = vec![7; 300_000];
-    let base = write(&store, TREE, &vec![(file("big", &big), big.clone()), (file("f", b"12"), b"12".into())]).unwrap();
+    let base = write(&store, TREE, &vec![(file("big", &big), big.clone()), (file("f", b"12"), b"12".into())])
+        .unwrap();
     let base = store.layers().tree(&base.diff_id).unwrap().unwrap();
     let entries = vec![
         (file("big", &big), "big"),
