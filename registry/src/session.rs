@@ -20,6 +20,7 @@ use crate::auth::{AuthError, Authority, Scope};
 use crate::client::ClientOptions;
 use crate::endpoint::{HTTP, HTTPS, base_url, is_insecure, is_same_origin, schemes};
 use crate::error::{RegistryError, redact};
+use crate::retry::retrying;
 use crate::transport::Transport;
 use crate::upload::Upload;
 use answer::{failed, to_status_error};
@@ -91,7 +92,8 @@ impl Session {
 
     /// The URL of `path` below the registry's API root.
     pub(crate) async fn url(&self, path: &str) -> Result<Url, RegistryError> {
-        let base = self.base.get_or_try_init(|| self.find_base()).await?;
+        let find = || retrying(&self.shared.options.retry, async || self.find_base().await);
+        let base = self.base.get_or_try_init(find).await?;
         base.join(path).map_err(|_| RegistryError::Url { url: format!("{}{path}", redact(base)) })
     }
 
@@ -102,19 +104,33 @@ impl Session {
             return Ok(secure);
         }
         let [first, second] = schemes(&secure);
-        let base = base_url(first, &self.registry)?;
-        let scope = Scope::default();
-        match self.exchange(&Call::new(Method::GET, base.clone(), scope), &base, None).await {
-            // Servers of TLS answer clear text with this.
-            Ok(answer) if first == HTTP && answer.status() == StatusCode::BAD_REQUEST => {}
-            Ok(_) => return Ok(base),
-            Err(error @ RegistryError::Stalled { .. }) => return Err(error),
+        let failure = match self.probe(first).await {
+            Ok(Some(base)) => return Ok(base),
+            Ok(None) => None,
+            // Nobody is there; the other scheme would be answered by nobody either, or be a downgrade.
             Err(RegistryError::Connect { source, host }) if first == HTTP || source.is_timeout() => {
                 return Err(RegistryError::Connect { source, host });
             }
-            Err(_) => {}
+            Err(error) => Some(error),
+        };
+        match self.probe(second).await {
+            Ok(Some(base)) => Ok(base),
+            Ok(None) => base_url(first, &self.registry),
+            Err(error) => match failure {
+                // It did answer the first time, so it has no TLS but a way of its own to answer.
+                None => base_url(first, &self.registry),
+                Some(failure) if first == HTTP => Err(failure),
+                Some(_) => Err(error),
+            },
         }
-        base_url(second, &self.registry)
+    }
+
+    /// Asks whether the registry answers by a scheme; nothing if the answer is that of a TLS server to clear text.
+    async fn probe(&self, scheme: &str) -> Result<Option<Url>, RegistryError> {
+        let base = base_url(scheme, &self.registry)?;
+        let call = Call::new(Method::GET, base.clone(), Scope::default());
+        let status = self.exchange(&call, &base, None).await?.status();
+        Ok((scheme != HTTP || status != StatusCode::BAD_REQUEST).then_some(base))
     }
 
     /// Sends a request and gives the answer if it is a success, an error otherwise.

@@ -16,6 +16,8 @@ pub struct Fault {
 pub enum Trouble {
     /// This status with these headers and this body, instead of an answer.
     Status(u16, Vec<(&'static str, String)>, String),
+    /// No answer ever comes.
+    Silence,
     /// The connection breaks after so many bytes of the body.
     Cut(usize),
     /// Nothing comes any more after so many bytes of the body.

@@ -32,6 +32,9 @@ pub(super) async fn answer(
     if matches!(trouble, Some(Trouble::NoRange)) {
         headers.remove(header::RANGE);
     }
+    if matches!(trouble, Some(Trouble::Silence)) {
+        return std::future::pending().await;
+    }
     let response = match trouble {
         Some(Trouble::Status(status, headers, body)) => status_answer(status, &headers, body),
         Some(Trouble::Redirect(target)) => status_answer(307, &[("location", target)], String::new()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kiln_registry::testing::{Fault, Seen, TestImage, TestRegistry, Trouble};
-use kiln_registry::{Client, ClientOptions, RegistryError};
+use kiln_registry::{BlobSource, Client, ClientOptions, Descriptor, MediaType, RegistryError, sha256};
 
 use crate::support::{client, noise, options, read, reference, text};
 
@@ -193,4 +193,31 @@ async fn redirects_end() {
     registry.order(Fault::always("GET", "/manifests/", Trouble::Redirect("file:///etc/passwd".into())));
     let error = client().manifest(&reference(&registry, "a:t")).await.unwrap_err();
     assert!(matches!(error, RegistryError::Redirect { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_registry_that_falls_silent() {
+    let registry = TestRegistry::start().await;
+    let reference = reference(&registry, "a:t");
+    let client = Client::new(ClientOptions { read_timeout: Duration::from_millis(20), ..options() }).unwrap();
+    registry.order(Fault::always("GET", "/manifests/", Trouble::Silence));
+    registry.order(Fault::always("PUT", "/uploads/", Trouble::Silence));
+    let error = client.manifest(&reference).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Stalled { .. }), "{error:?}");
+    let blob = noise(100_000);
+    let descriptor = Descriptor::new(MediaType::ImageLayer, 100_000, sha256(&blob));
+    let source = BlobSource::bytes(blob);
+    let error = client.push_blob(&reference, &descriptor, &source, None, |_| {}).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Stalled { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_bad_start_does_not_settle_the_scheme() {
+    let registry = TestRegistry::start().await;
+    let image = TestImage::new("linux/amd64", &[b"one"]);
+    registry.put_image("a", "t", &image);
+    for trouble in [Trouble::Length(7), Fault::status(503), Fault::status(400)] {
+        registry.order(Fault::once("GET", "/v2/", trouble));
+        client().resolve(&reference(&registry, "a:t"), "linux/amd64").await.unwrap();
+    }
 }
