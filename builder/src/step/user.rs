@@ -121,13 +121,17 @@ pub(crate) fn identity(view: &View, user: &str) -> Result<Identity, UserError> {
         (None, None) if user.is_empty() || user == "root" => 0,
         (None, None) => return Err(UserError::Unknown { kind: "user", name: user.to_owned(), file: PASSWD }),
     };
-    let (gid, groups) = if let Some(group) = group {
+    let (gid, mut groups) = if let Some(group) = group {
         (group_id(view, group)?, Vec::new())
     } else {
         let gid = account.as_ref().map_or(0, |account| account.gid);
         let name = account.as_ref().map(|account| account.name.as_str());
         (gid, name.map_or_else(|| Ok(Vec::new()), |name| memberships(view, name))?)
     };
+    // Were the primary group not a supplementary one too, a process could drop it and with it what is denied to the group.
+    if !groups.contains(&gid) {
+        groups.insert(0, gid);
+    }
     let home = account.map(|account| account.home).filter(|home| !home.is_empty());
     Ok(Identity { ids: Ids { uid, gid }, groups, home })
 }

@@ -42,12 +42,12 @@ fn only_what_depends_on_a_change_runs_again() {
     fs::write(context.join("src/b"), "changed\n").unwrap();
     let changed = steps(&env.build(&context, "app", &[]));
     let names: Vec<&str> = changed.executed();
-    assert_eq!(names.len(), 4, "{names:#?}");
-    for part in ["COPY src", "cat /src/a", "COPY --from=build", "ls -l"] {
+    assert_eq!(names.len(), 5, "{names:#?}");
+    for part in ["COPY src", "cat /src/a", "COPY --from=build", "COPY --from=docs", "ls -l"] {
         assert!(names.iter().any(|name| name.contains(part)), "`{part}` should have run: {names:#?}");
     }
     let reason = changed.step("COPY src").lines.join("\n");
-    assert!(reason.contains("src/b"), "the miss should name the file that changed: {reason}");
+    assert!(reason.contains("b changed"), "the miss should name the file that changed: {reason}");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_mode_counts_and_is_named() {
     fs::set_permissions(context.join("src/a"), fs::Permissions::from_mode(0o755)).unwrap();
     let again = steps(&env.build(&context, "app", &[]));
     let reason = again.step("COPY src").lines.join("\n");
-    assert!(reason.contains("src/a") && reason.contains("0755"), "{reason}");
+    assert!(reason.contains("mode of a 0644 -> 0755"), "{reason}");
 }
 
 #[test]

@@ -52,6 +52,8 @@ const CASES: &[Case] = &[
     case("escape"),
     case("delete"),
     case("debian"),
+    // buildah does not know this way to write a name that looks like a pattern.
+    Case { peers: &["docker"], ..case("wildcards") },
     // buildah gives its steps fewer capabilities.
     Case { peers: &["docker"], ..case("rights") },
 ];
@@ -104,8 +106,22 @@ const KNOWN: &[Known] = &[
     Known {
         peer: "buildah",
         case: "add",
-        what: "owned",
-        why: "buildah gives no owner to the directory that it unpacks into",
+        what: "owned*",
+        why: "buildah's --chown does not reach into archives",
+    },
+    Known { peer: "buildah", case: "links", what: "tree/set*", why: "buildah's COPY drops set-user-id bits" },
+    Known { peer: "buildah", case: "links", what: "followed-tree/set*", why: "the same" },
+    Known {
+        peer: "buildah",
+        case: "arguments",
+        what: "config.Env",
+        why: "buildah moves a changed PATH to the end",
+    },
+    Known {
+        peer: "buildah",
+        case: "arguments",
+        what: "args",
+        why: "buildah shows its build arguments to all steps",
     },
     Known {
         peer: "buildah",
@@ -128,6 +144,19 @@ const KNOWN: &[Known] = &[
     },
     Known { peer: "buildah", case: "escape", what: "config.Labels", why: "the same" },
     Known { peer: "buildah", case: "escape", what: "three", why: "the same" },
+    Known {
+        peer: "docker",
+        case: "add",
+        what: "owned/*",
+        why: "Debian's BuildKit is older than --chown of archives",
+    },
+    Known {
+        peer: "docker",
+        case: "run",
+        what: "id",
+        why: "Debian's BuildKit has the primary group as the only one",
+    },
+    Known { peer: "docker", case: "user", what: "out/*", why: "the same" },
 ];
 
 /// All differences between two images, by name: `path/of/file`, `config.Field`, `history`.

@@ -16,7 +16,7 @@ pub fn make(name: &str, target: &Path) {
     match name {
         "add" => archives(target),
         "copy" => modes(target),
-        "links" => links(target),
+        "links" | "wildcards" => links(target),
         _ => {}
     }
 }
