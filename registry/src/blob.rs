@@ -66,8 +66,8 @@ impl BlobReader {
         self.descriptor.size()
     }
 
-    /// The next bytes, nothing after the last. The last bytes come only once the whole blob is verified, so that
-    /// whoever got all bytes got the right ones.
+    /// The next bytes, nothing after the last. The last bytes come only once the whole blob is verified, so
+    /// that whoever got all bytes got the right ones.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
         if !self.started {
             self.started = true;

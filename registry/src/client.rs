@@ -133,9 +133,9 @@ impl Client {
         push::has_blob(&self.session(reference), self.retry(), reference, digest).await
     }
 
-    /// Brings a blob into the repository unless it is there. `mount_from` names another repository of the same
-    /// registry that probably has it. `on_progress` is told the bytes sent so far; the number falls when an
-    /// upload starts again.
+    /// Brings a blob into the repository unless it is there. `mount_from` names another repository of the
+    /// same registry that probably has it. `on_progress` is told the bytes sent so far; the number falls
+    /// when an upload starts again.
     pub async fn push_blob(
         &self,
         reference: &Reference,
@@ -149,8 +149,8 @@ impl Client {
         push::blob(&session, self.retry(), reference, descriptor.digest(), &upload, mount_from).await
     }
 
-    /// Stores a manifest or an index under the reference's tag, or under its digest if there is no tag. All it
-    /// names must be in the repository before.
+    /// Stores a manifest or an index under the reference's tag, or under its digest if there is no tag. All
+    /// it names must be in the repository before.
     pub async fn put_manifest(
         &self,
         reference: &Reference,

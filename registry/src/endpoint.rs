@@ -29,9 +29,9 @@ pub(crate) fn base_url(scheme: &str, registry: &str) -> Result<Url, RegistryErro
     Url::parse(&text).map_err(|_| RegistryError::Url { url: text })
 }
 
-/// The schemes to try for a registry that may be without TLS. With a port, plain HTTP comes first where nobody can
-/// listen (a TLS server answers it with an error at once, while an HTTP server may wait for the end of a TLS
-/// greeting for ever); otherwise TLS comes first, as docker does.
+/// The schemes to try for a registry that may be without TLS. With a port, plain HTTP comes first where
+/// nobody can listen (a TLS server answers it with an error at once, while an HTTP server may wait for the
+/// end of a TLS greeting for ever); otherwise TLS comes first, as docker does.
 pub(crate) fn schemes(base: &Url) -> [&'static str; 2] {
     if base.port().is_some() && is_loopback(base) { [HTTP, HTTPS] } else { [HTTPS, HTTP] }
 }

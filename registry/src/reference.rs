@@ -168,8 +168,8 @@ impl Reference {
         }
     }
 
-    /// The name in Docker's short form, without tag and digest: `debian`, `user/app`, `localhost:5000/app`. Where the
-    /// short form would mean something else, the long one.
+    /// The name in Docker's short form, without tag and digest: `debian`, `user/app`, `localhost:5000/app`.
+    /// Where the short form would mean something else, the long one.
     pub fn familiar_name(&self) -> String {
         if self.registry != DEFAULT_REGISTRY {
             return self.name();

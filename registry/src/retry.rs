@@ -51,8 +51,8 @@ impl RetryPolicy {
 
 /// Performs `operation` until it succeeds, fails for good, or was tried often enough.
 ///
-/// The operation is a closure that returns a future, not an async closure: only so can the compiler see that what
-/// awaits it may move between threads.
+/// The operation is a closure that returns a future, not an async closure: only so can the compiler see
+/// that what awaits it may move between threads.
 pub(crate) async fn retrying<T, F>(
     policy: &RetryPolicy,
     mut operation: impl FnMut() -> F,

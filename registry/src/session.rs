@@ -125,7 +125,8 @@ impl Session {
         }
     }
 
-    /// Asks whether the registry answers by a scheme; nothing if the answer is that of a TLS server to clear text.
+    /// Asks whether the registry answers by a scheme; nothing if the answer is that of a TLS server to
+    /// clear text.
     async fn probe(&self, scheme: &str) -> Result<Option<Url>, RegistryError> {
         let base = base_url(scheme, &self.registry)?;
         let call = Call::new(Method::GET, base.clone(), Scope::default());

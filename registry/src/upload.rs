@@ -100,7 +100,8 @@ impl Upload {
         let upload = self.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = upload.read(&sender) {
-                // The connection is told after the reason is stored, so that the reason is there when it breaks.
+                // The connection is told after the reason is stored, so that the reason is there when it
+                // breaks.
                 *upload.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 // A connection that is gone needs no telling.
                 let _ = sender.blocking_send(Err(io::Error::other("the blob could not be read")));

@@ -118,8 +118,8 @@ impl Members {
         }
     }
 
-    /// Opens a file of a layout's directory by a name that does not climb out. What a link there leads to was the
-    /// user's to decide, and a blob is nothing but its digest.
+    /// Opens a file of a layout's directory by a name that does not climb out. What a link there leads to
+    /// was the user's to decide, and a blob is nothing but its digest.
     fn open_file(&self, name: &str) -> Result<MemberReader, ArchiveError> {
         let path = self.path.join(name);
         // Not opened before it is known to be a file: opening a FIFO waits for its writer.

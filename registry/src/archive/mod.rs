@@ -1,8 +1,8 @@
 //! Images in files: OCI layouts (a tar or a directory) and docker archives (`docker save`, old and new).
 //!
-//! An archive is read where it lies: an index of offsets, never a file unpacked by a name from inside. Names in an archive are
-//! data. Documents and layers are verified as they are read. Writing streams, and the same input gives
-//! the same bytes. The image commands and the exporters call this.
+//! An archive is read where it lies: an index of offsets, never a file unpacked by a name from inside.
+//! Names in an archive are data. Documents and layers are verified as they are read. Writing streams, and
+//! the same input gives the same bytes. The image commands and the exporters call this.
 
 mod docker;
 mod member;
@@ -157,8 +157,8 @@ pub struct ArchivedImage {
 pub struct ArchivedLayer {
     /// The digest of the uncompressed tar, as the configuration names it.
     pub diff_id: Digest,
-    /// The stored bytes' descriptor where it is known without reading them: the manifest's, or one made from the
-    /// diff id of an uncompressed layer. [`Archive::open_layer`] verifies against it.
+    /// The stored bytes' descriptor where it is known without reading them: the manifest's, or one made
+    /// from the diff id of an uncompressed layer. [`Archive::open_layer`] verifies against it.
     pub descriptor: Option<Descriptor>,
     /// The stored form: the manifest's word, or found by looking at the first bytes.
     pub media_type: MediaType,
@@ -168,8 +168,8 @@ pub struct ArchivedLayer {
     member: String,
 }
 
-/// Opens an archive: an OCI layout's directory, or a file with an OCI archive or a docker archive. A file that is
-/// compressed as a whole (gzip or zstd) needs [`open_with`].
+/// Opens an archive: an OCI layout's directory, or a file with an OCI archive or a docker archive. A file
+/// that is compressed as a whole (gzip or zstd) needs [`open_with`].
 pub fn open(path: &Path) -> Result<Archive, ArchiveError> {
     open_with(path, || {
         Err(io::Error::new(
@@ -200,8 +200,8 @@ pub fn open_with(
     read(Members::tar(path, spool)?)
 }
 
-/// Reads an archive from a stream (a pipe), compressed or not. `spool` is an empty file, readable and writable,
-/// that takes the bytes, because an archive must be read out of order.
+/// Reads an archive from a stream (a pipe), compressed or not. `spool` is an empty file, readable and
+/// writable, that takes the bytes, because an archive must be read out of order.
 pub fn from_stream(stream: &mut dyn Read, spool: File) -> Result<Archive, ArchiveError> {
     let name = Path::new("(stream)");
     let spool = spool::spool(stream, spool)
@@ -228,8 +228,8 @@ fn read(members: Members) -> Result<Archive, ArchiveError> {
 }
 
 impl Archive {
-    /// Opens a layer's stored bytes. If the layer has a descriptor, reading fails at the end, with an error of kind
-    /// `InvalidData`, when the bytes are not what it says.
+    /// Opens a layer's stored bytes. If the layer has a descriptor, reading fails at the end, with an error
+    /// of kind `InvalidData`, when the bytes are not what it says.
     pub fn open_layer(&self, layer: &ArchivedLayer) -> Result<Box<dyn Read + Send>, ArchiveError> {
         let reader = self.members.open(&layer.member)?;
         match &layer.descriptor {

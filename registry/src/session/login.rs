@@ -19,9 +19,9 @@ use crate::error::{RegistryError, redact};
 const MAX_TOKEN: u64 = 256 << 10;
 
 impl Session {
-    /// Does what a challenge asks for and gives the header to try again with; nothing if the registry names no
-    /// way to log in: then its refusal is the answer. Requests that are challenged at the same time wait here
-    /// for the first one's token.
+    /// Does what a challenge asks for and gives the header to try again with; nothing if the registry names
+    /// no way to log in: then its refusal is the answer. Requests that are challenged at the same time wait
+    /// here for the first one's token.
     pub(super) async fn log_in(
         &self,
         response: &Response,
