@@ -50,7 +50,7 @@ pub enum CliError {
         errors: usize,
     },
     /// A step failed, or the build could not go on.
-    #[error("the build failed{}", at_step(.source))]
+    #[error("the build failed")]
     Build {
         /// Why.
         #[source]
@@ -116,19 +116,17 @@ pub enum CliError {
     BrokenPipe,
 }
 
-/// What `main` shows and exits with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What `main` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Lines that stand before the message as they are: excerpts, output.
     pub excerpt: String,
-    /// One line that says what failed.
-    pub message: String,
+    /// One line that says what failed, unless the excerpt does.
+    pub message: Option<String>,
     /// Why, outermost cause first, each said once.
     pub causes: Vec<String>,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The exit code.
-    pub code: u8,
 }
 
 impl CliError {
@@ -171,10 +169,20 @@ impl CliError {
             Self::Build { excerpt, .. } => excerpt.clone(),
             _ => String::new(),
         };
-        // What stands in the excerpt is not said twice.
-        let told = matches!(self, Self::Build { source, .. } if source.location().is_some());
-        let (causes, hint) = if told { (Vec::new(), None) } else { (causes(self), self.hint()) };
-        Some(Report { excerpt, message: self.to_string(), causes, hint, code: self.code() })
+        if self.is_told_by_excerpt() {
+            return Some(Report { excerpt, ..Report::default() });
+        }
+        let (message, causes, hint) = (self.to_string(), causes(self), self.hint());
+        Some(Report { excerpt, message: Some(message), causes, hint })
+    }
+
+    /// True when the excerpt says what failed, where, and what to do about it.
+    fn is_told_by_excerpt(&self) -> bool {
+        match self {
+            Self::Dockerfile { .. } => true,
+            Self::Build { source, .. } => source.location().is_some(),
+            _ => false,
+        }
     }
 
     /// The exit code of every command but `run`.
@@ -242,13 +250,6 @@ fn count(errors: usize) -> String {
     if errors == 1 { "a mistake".to_owned() } else { format!("{errors} mistakes") }
 }
 
-fn at_step(error: &BuildError) -> String {
-    match error {
-        BuildError::Step { name, .. } => format!(" at {name}"),
-        _ => String::new(),
-    }
-}
-
 /// What came from a file or from a server may hold anything: a message is one line without control characters.
 fn one_line(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
@@ -282,7 +283,9 @@ impl Report {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        text.extend(["error: ", &one_line(&self.message), "\n"]);
+        if let Some(message) = &self.message {
+            text.extend(["error: ", &one_line(message), "\n"]);
+        }
         for cause in &self.causes {
             text.extend(["  because: ", &one_line(cause), "\n"]);
         }
@@ -313,11 +316,12 @@ mod tests {
     }
 
     #[test]
-    fn excerpts_come_first() {
+    fn an_excerpt_says_it_all() {
         let error =
             CliError::Dockerfile { file: "Dockerfile".into(), rendered: "2 | RUNN x".into(), errors: 2 };
+        assert_eq!(error.to_string(), "Dockerfile has 2 mistakes");
         let text = error.report().map(|report| report.to_text());
-        assert_eq!(text.as_deref(), Some("2 | RUNN x\nerror: Dockerfile has 2 mistakes\n"));
+        assert_eq!(text.as_deref(), Some("2 | RUNN x\n"));
     }
 
     #[test]

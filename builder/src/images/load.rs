@@ -33,7 +33,9 @@ impl Images {
     pub fn load(&self, source: LoadSource<'_>) -> Result<Vec<Loaded>, ImageError> {
         let _use = self.store.use_lock()?;
         let archive = match source {
-            LoadSource::Path(path) => archive::open(path)?,
+            LoadSource::Path(path) => {
+                archive::open_with(path, || self.spool().map_err(std::io::Error::other))?
+            }
             LoadSource::Stream(stream) => archive::from_stream(stream, self.spool()?)?,
         };
         let mut loaded = Vec::with_capacity(archive.images.len());

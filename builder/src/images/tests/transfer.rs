@@ -45,7 +45,7 @@ async fn what_the_registry_has_is_not_sent_again() {
     let record = sample(&fixture);
     let first = fixture.images.push(&record, &at(&registry, "app:1"), &progress()).await.unwrap();
     let sent = uploads(&registry);
-    let record = fixture.images.find(&record.id.to_string()).unwrap();
+    let record = fixture.images.find(record.id.as_ref()).unwrap();
     let again = fixture.images.push(&record, &at(&registry, "app:2"), &progress()).await.unwrap();
     assert_eq!((again.digest, again.sent, again.existed), (first.digest.clone(), 0, 2));
     let other = fixture.images.push(&record, &at(&registry, "other:1"), &progress()).await.unwrap();

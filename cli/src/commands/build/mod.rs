@@ -64,6 +64,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
         let job = job_ref;
         let record = job.build(builder, &progress).await?;
         let pushed = job.results.deliver(&record, images, &progress).await?;
+        builder.make_durable().await.map_err(|error| failure::of_build(error, &job.source, job.color))?;
         Ok::<_, CliError>((record, pushed))
     };
     let result = with_progress(session.view(kind), Some(&job.cancel), work);

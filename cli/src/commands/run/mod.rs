@@ -13,6 +13,7 @@ use kiln_registry::Reference;
 use crate::error::CliError;
 use crate::flags::build::ProgressKind;
 use crate::flags::run::RunFlags;
+use crate::output::progress::View;
 use crate::session::Session;
 use crate::terminal;
 use crate::work::{runtime, with_progress};
@@ -46,31 +47,41 @@ pub fn perform(flags: &RunFlags, session: &Session) -> Result<u8, CliError> {
 fn prepare(name: &str, flags: &RunFlags, session: &Session) -> Result<ImageRecord, CliError> {
     let images = session.images()?;
     let platform = session.platform(flags.platform.as_deref())?;
-    let view = session.view(if flags.quiet { ProgressKind::Quiet } else { ProgressKind::Auto });
+    let here = find(&images, name, &platform, flags)?;
+    let kind = if flags.quiet { ProgressKind::Quiet } else { ProgressKind::Auto };
+    // In a script, standard error is the process's: what kiln does for an image that is here is no news.
+    let view = match session.view(kind) {
+        View::Plain if here.is_some() => View::Quiet,
+        view => view,
+    };
     let work = |progress: Progress| async move {
-        let record = obtain(&images, name, &platform, flags, &progress).await?;
+        let record = match here {
+            Some(record) => record,
+            None => {
+                let always = flags.pull == "always";
+                images.obtain(&Reference::parse(name)?, &platform, always, &progress).await?
+            }
+        };
         images.unpack(&record, &progress).await?;
         Ok::<_, CliError>(record)
     };
     with_progress(view, None, work).map(|(record, _)| record)
 }
 
-async fn obtain(
+/// The image if the store has it and it will do.
+fn find(
     images: &Images,
     name: &str,
     platform: &str,
     flags: &RunFlags,
-    progress: &Progress,
-) -> Result<ImageRecord, CliError> {
-    let always = flags.pull == "always";
-    if !always {
-        match images.find(name) {
-            Ok(record) if flags.platform.is_none() || record.platform == platform => return Ok(record),
-            Ok(_) | Err(ImageError::NotFound { .. }) if flags.pull != "never" => {}
-            Ok(_) => return Err(ImageError::NotFound { name: format!("{name} for {platform}") }.into()),
-            Err(error) => return Err(error.into()),
-        }
+) -> Result<Option<ImageRecord>, CliError> {
+    if flags.pull == "always" {
+        return Ok(None);
     }
-    let reference = Reference::parse(name)?;
-    Ok(images.obtain(&reference, platform, always, progress).await?)
+    match images.find(name) {
+        Ok(record) if flags.platform.is_none() || record.platform == platform => Ok(Some(record)),
+        Ok(_) | Err(ImageError::NotFound { .. }) if flags.pull != "never" => Ok(None),
+        Ok(_) => Err(ImageError::NotFound { name: format!("{name} for {platform}") }.into()),
+        Err(error) => Err(error.into()),
+    }
 }

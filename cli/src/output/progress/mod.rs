@@ -88,6 +88,12 @@ async fn drive(
         }
         writer.flush();
     }
+    // What still runs when nobody waits any more was given up.
+    let left: Vec<_> = tracker.running().map(|(step, _)| Event::Cancelled { step }).collect();
+    for event in left {
+        tracker.apply(&event, clock.elapsed());
+        writer.take(&tracker, &event, clock.elapsed());
+    }
     writer.close();
     tracker
 }
