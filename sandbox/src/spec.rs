@@ -253,6 +253,10 @@ mod tests {
         RunSpec::new(Root::OverlayScratch { lowers: vec!["/base".into()], size: None }, vec!["true".into()])
     }
 
+    fn tmpfs(target: &str) -> Mount {
+        Mount { target: target.into(), kind: MountKind::Tmpfs { size: None, mode: 0o755 } }
+    }
+
     #[test]
     fn a_default_specification_is_valid() {
         spec().check().unwrap();
@@ -267,15 +271,7 @@ mod tests {
             (|s| s.args.push("a\0b".into()), "args"),
             (|s| s.env.push(("A=B".into(), String::new())), "env \"A=B\""),
             (|s| s.cwd = "relative".into(), "cwd"),
-            (
-                |s| {
-                    s.mounts.extend([Mount {
-                        target: "/".into(),
-                        kind: MountKind::Tmpfs { size: None, mode: 0 },
-                    }])
-                },
-                "mount \"/\"",
-            ),
+            (|s| s.mounts.push(tmpfs("/")), "mount \"/\""),
             (|s| s.root = Root::OverlayScratch { lowers: vec!["base".into()], size: None }, "root base"),
         ];
         for (change, expected) in cases {

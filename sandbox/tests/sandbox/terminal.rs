@@ -63,8 +63,8 @@ fn it_can_be_resized() {
 
 fn keys_send_signals() {
     let fixture = Fixture::new();
-    // The signal goes to process 1 as well, which has no handler and does not notice.
-    let script = "stty -echo; sh -c 'echo ready; exec sleep 1000'; echo $?";
+    // The signal goes to the whole foreground: process 1 goes on, what it waits for is killed.
+    let script = "stty -echo; trap : INT; sh -c 'echo ready; exec sleep 1000'; echo $?";
     let (mut sandbox, mut terminal) = start(&fixture.shell(script));
     assert_eq!(read_line(&mut terminal), "ready\r\n");
     terminal.write_all(b"\x03").unwrap();
