@@ -23,6 +23,7 @@ pub mod text;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_cache::{ImageRecord, Store};
 use kiln_graph::plan::Plan;
@@ -63,6 +64,8 @@ pub struct Builder {
     fetcher: Fetcher,
     jobs: usize,
     host: Arc<Host>,
+    /// Whether a step was executed since the store was last synced.
+    executed: Arc<AtomicBool>,
 }
 
 /// A plan and what it needs from outside.
@@ -84,7 +87,7 @@ impl Builder {
     pub fn new(store: Store, client: Client, options: BuilderOptions) -> Self {
         let fetcher = Fetcher::new(store.clone(), client.clone());
         let host = Arc::new(Host { resolv_conf: options.resolv_conf, hosts: options.hosts });
-        Self { store, client, fetcher, jobs: options.jobs, host }
+        Self { store, client, fetcher, jobs: options.jobs, host, executed: Arc::default() }
     }
 
     /// Resolves base images for a lowering; see [`Resolver`] for where it may be called.
@@ -112,8 +115,19 @@ impl Builder {
             contexts: request.contexts,
             jobs: self.jobs,
             cancel: request.cancel,
+            executed: Arc::clone(&self.executed),
         };
         let snapshot = solve::solve(&request.plan, surroundings).await?;
         assemble::assemble(&self.store, &request.plan, &snapshot)
+    }
+
+    /// Makes what builds have left in the store survive a crash of the machine: one sync of the file system, and none
+    /// if no step was executed. To be called once the image has its names.
+    pub async fn make_durable(&self) -> Result<(), BuildError> {
+        if self.executed.swap(false, Ordering::Relaxed) {
+            let store = self.store.clone();
+            task::blocking(move || store.sync()).await.ok_or(BuildError::Cancelled)??;
+        }
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod vertex;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use kiln_cache::Store;
@@ -48,6 +49,8 @@ pub(crate) struct Solve {
     pub(crate) progress: Progress,
     pub(crate) host: Arc<Host>,
     pub(crate) bases: Bases,
+    /// Set when a step was executed.
+    pub(crate) executed: Arc<AtomicBool>,
     /// Which Dockerfile this is, so that a miss is explained by an earlier build of the same one.
     pub(crate) project: String,
     platform: String,
@@ -70,6 +73,7 @@ pub(crate) struct Surroundings {
     pub(crate) contexts: BTreeMap<String, PathBuf>,
     pub(crate) jobs: usize,
     pub(crate) cancel: CancellationToken,
+    pub(crate) executed: Arc<AtomicBool>,
 }
 
 /// Solves `plan` and returns the target's file system.
@@ -159,6 +163,7 @@ impl Solve {
             progress: with.progress,
             host: with.host,
             bases: with.bases,
+            executed: with.executed,
             project: with.project,
             platform: plan.platform.clone(),
             outcomes: (0..plan.graph.len()).map(|_| OnceLock::new()).collect(),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use kiln_cache::{DiffId, Forms, KeyLock, LayerInfo, Record, View};
@@ -293,6 +294,7 @@ fn keep(solve: &Solve, step_key: &StepKey, info: &LayerInfo, began: Instant) -> 
         milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     solve.store.records().put(&record)?;
+    solve.executed.store(true, Ordering::Relaxed);
     Ok(layer_ref(info.diff_id.clone(), created))
 }
 
