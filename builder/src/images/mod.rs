@@ -40,6 +40,14 @@ pub struct Images {
     fetcher: Fetcher,
 }
 
+impl crate::Builder {
+    /// The commands on the images of the builder's store. What both fetch at the same moment is fetched once.
+    pub fn images(&self) -> Images {
+        let (store, client, fetcher) = (self.store.clone(), self.client.clone(), self.fetcher.clone());
+        Images { store, client, fetcher }
+    }
+}
+
 impl Images {
     /// The images of this store. Nothing is read or asked before a command is.
     pub fn new(store: Store, client: Client) -> Self {

@@ -68,7 +68,7 @@ pub struct BuildFlags {
     /// Accepted for old scripts: the context is read in place
     #[arg(long, hide = true)]
     pub compress: bool,
-    /// Directory of the build context
+    /// Directory of the build context, or `-` for a Dockerfile from standard input
     #[arg(value_name = "PATH")]
     pub context: PathBuf,
 }

@@ -29,7 +29,6 @@ use transfer::{LoadFlags, PullFlags, PushFlags, SaveFlags};
     name = "kiln",
     version,
     about = "Builds images from Dockerfiles, keeps every step in a content-addressed cache, and runs the result",
-    disable_help_subcommand = true,
     args_override_self = true,
     after_help = "Exit codes: 0 success, 1 the build or command failed, 2 wrong usage, 130 interrupted.\n\
                   `kiln run` gives the exit code of the process; 125 kiln itself failed, 126 not executable, \
@@ -240,6 +239,11 @@ fn stop(error: &clap::Error, args: &[OsString]) -> Stop {
         let hint = Some("leave the flag out, or run `kiln COMMAND --help` for what there is".to_owned());
         return Stop::Usage { message, hint, run };
     }
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(message) = unsupported::explain_command(&words)
+    {
+        return Stop::Usage { message, hint: Some("`kiln --help` shows what there is".to_owned()), run };
+    }
     let (message, hint) = split_rendered(&error.render().to_string());
     Stop::Usage { message, hint: hint.or_else(|| Some(see_help(&words))), run }
 }
@@ -259,7 +263,10 @@ fn split_rendered(text: &str) -> (String, Option<String>) {
     for line in text.lines() {
         let line = line.trim();
         if let Some(tip) = line.strip_prefix("tip: ") {
-            hint.get_or_insert_with(|| tip.to_owned());
+            // Docker takes no flags as values: that tip leads astray.
+            if !tip.starts_with("to pass") {
+                hint.get_or_insert_with(|| tip.to_owned());
+            }
         } else if line.starts_with("Usage:") || line.starts_with("For more information") {
             break;
         } else if !line.is_empty() {

@@ -8,7 +8,7 @@ use clap::Args;
 
 /// `kiln run [OPTIONS] IMAGE [COMMAND] [ARG...]`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, override_usage = "kiln run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub struct RunFlags {
     /// Remove the container when it exits (what happens anyway)
     #[arg(long)]
@@ -56,6 +56,6 @@ pub struct RunFlags {
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,
     /// Image, then the command and its arguments
-    #[arg(value_name = "IMAGE [COMMAND] [ARG...]", required = true, trailing_var_arg = true, num_args = 1..)]
+    #[arg(value_name = "IMAGE [COMMAND] [ARG...]", hide = true, required = true, trailing_var_arg = true, num_args = 1..)]
     pub image_and_command: Vec<String>,
 }

@@ -132,6 +132,24 @@ const IMAGES: &[&str] = &[
     "--volumes",
 ];
 
+/// Commands of docker that kiln does not have yet.
+const COMMANDS: &[&str] = &[
+    "attach", "bake", "commit", "compose", "config", "context", "cp", "create", "df", "diff", "du", "events",
+    "exec", "export", "import", "info", "inspect", "kill", "login", "logout", "logs", "ls", "manifest",
+    "network", "node", "pause", "plugin", "port", "ps", "rename", "restart", "rm", "search", "secret",
+    "service", "stack", "start", "stats", "stop", "swarm", "top", "trust", "unpause", "update", "volume",
+    "wait",
+];
+
+/// The sentence for a command that docker knows and kiln does not, or `None` if docker does not know it either.
+pub fn explain_command(words: &[&str]) -> Option<String> {
+    let groups = ["image", "builder", "buildx", "system", "container"];
+    let words =
+        if words.first().is_some_and(|word| groups.contains(word)) { words } else { words.get(..1)? };
+    let known = words.last().is_some_and(|command| COMMANDS.contains(command));
+    known.then(|| format!("`docker {}` is not supported yet", words.join(" ")))
+}
+
 /// The sentence for a flag that docker knows and kiln does not, or `None` if docker does not know it either.
 ///
 /// `words` are the command words of the line (`["image", "build"]`); `flag` is as written, dashes included.
@@ -162,5 +180,12 @@ mod tests {
         assert_eq!(explain(&["run"], "--secret"), None);
         assert_eq!(explain(&["build"], "--secrets"), None);
         assert_eq!(explain(&[], "--x"), None);
+        assert_eq!(explain_command(&["ps", "-a"]), Some("`docker ps` is not supported yet".to_owned()));
+        assert_eq!(
+            explain_command(&["system", "df"]),
+            Some("`docker system df` is not supported yet".to_owned())
+        );
+        assert_eq!(explain_command(&["rum"]), None);
+        assert_eq!(explain_command(&[]), None);
     }
 }

@@ -58,7 +58,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     let kind = progress_kind(flags, session)?;
     let quiet = kind == ProgressKind::Quiet;
     let builder = session.builder()?;
-    let images = session.images()?;
+    let images = builder.images();
     let (job_ref, builder, images) = (&job, &builder, &images);
     let work = |progress: Progress| async move {
         let job = job_ref;
@@ -69,7 +69,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     };
     let result = with_progress(session.view(kind), Some(&job.cancel), work);
     if let Some(warnings) = job.warnings.get().filter(|warnings| !quiet && !warnings.is_empty()) {
-        output::remark(warnings.trim_end());
+        output::remark(&format!("{}\n", warnings.trim_end()));
     }
     let ((record, pushed), tracker) = result?;
     results::write_files(flags, &record, &job.results, pushed.as_ref())?;

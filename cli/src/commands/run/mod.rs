@@ -28,9 +28,9 @@ pub fn perform(flags: &RunFlags, session: &Session) -> Result<u8, CliError> {
     let Some((name, command)) = flags.image_and_command.split_first() else {
         return Err(CliError::usage("no image was named"));
     };
-    let record = prepare(name, flags, session)?;
-    let request = RunRequest { command: command.to_vec(), ..options.into_request(record) };
     let builder = session.builder()?;
+    let record = prepare(name, flags, session, builder.images())?;
+    let request = RunRequest { command: command.to_vec(), ..options.into_request(record) };
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         // Everything was fetched and unpacked before: there is no progress left to show.
@@ -44,8 +44,7 @@ pub fn perform(flags: &RunFlags, session: &Session) -> Result<u8, CliError> {
 }
 
 /// The image with its layers unpacked, so that nothing is shown any more once the process runs.
-fn prepare(name: &str, flags: &RunFlags, session: &Session) -> Result<ImageRecord, CliError> {
-    let images = session.images()?;
+fn prepare(name: &str, flags: &RunFlags, session: &Session, images: Images) -> Result<ImageRecord, CliError> {
     let platform = session.platform(flags.platform.as_deref())?;
     let here = find(&images, name, &platform, flags)?;
     let kind = if flags.quiet { ProgressKind::Quiet } else { ProgressKind::Auto };
@@ -55,12 +54,11 @@ fn prepare(name: &str, flags: &RunFlags, session: &Session) -> Result<ImageRecor
         view => view,
     };
     let work = |progress: Progress| async move {
-        let record = match here {
-            Some(record) => record,
-            None => {
-                let always = flags.pull == "always";
-                images.obtain(&Reference::parse(name)?, &platform, always, &progress).await?
-            }
+        let record = if let Some(record) = here {
+            record
+        } else {
+            let always = flags.pull == "always";
+            images.obtain(&Reference::parse(name)?, &platform, always, &progress).await?
         };
         images.unpack(&record, &progress).await?;
         Ok::<_, CliError>(record)
