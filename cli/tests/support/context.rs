@@ -16,7 +16,8 @@ pub fn make(name: &str, target: &Path) {
     match name {
         "add" => archives(target),
         "copy" => modes(target),
-        "links" | "wildcards" => links(target),
+        "links" => links(target),
+        "wildcards" => odd_names(&target.join("tree")),
         _ => {}
     }
 }
@@ -81,20 +82,8 @@ fn links(target: &Path) {
         fs::write(tree.join(name), name).expect("the context is new");
         set_mode(&tree.join(name), mode);
     }
-    for name in [
-        "-dash",
-        "quo\"te",
-        "new\nline",
-        "back\\slash",
-        "star*",
-        "[set]",
-        "$dollar",
-        "ünï-😀/ß",
-        ".hidden",
-        "tab\t",
-    ] {
-        fs::write(tree.join(name), "odd\n").expect("the context is new");
-    }
+    odd_names(&tree);
+    fs::write(tree.join("ünï-😀/ß"), "odd\n").expect("the context is new");
     let long = "long-".repeat(40);
     fs::create_dir(tree.join(&long)).expect("the context is new");
     fs::write(tree.join(&long).join(&long), "long\n").expect("the context is new");
@@ -111,4 +100,13 @@ fn links(target: &Path) {
     symlink("tree/regular", target.join("to-file")).expect("the context is new");
     fs::hard_link(tree.join("regular"), tree.join("second")).expect("one file system");
     fs::hard_link(tree.join("regular"), tree.join("empty/third")).expect("one file system");
+}
+
+/// Names that a shell, a pattern or a terminal may misread.
+fn odd_names(tree: &Path) {
+    for name in
+        ["-dash", "quo\"te", "new\nline", "back\\slash", "star*", "[set]", "$dollar", ".hidden", "tab\t"]
+    {
+        fs::write(tree.join(name), "odd\n").expect("the context is new");
+    }
 }
