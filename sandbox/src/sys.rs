@@ -192,3 +192,18 @@ fn to_pointers(strings: &[CString]) -> Vec<*const c_void> {
 fn checked(result: c_long) -> io::Result<c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! What only tests need that is unsafe.
+
+    #![allow(clippy::unwrap_used)]
+
+    use rustix::thread::UnshareFlags;
+
+    /// Gives the calling thread mounts of its own.
+    pub(crate) fn leave_mount_namespace() {
+        // SAFETY: only sharing a table of descriptors between threads makes this call unsafe, and that is not touched.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
+    }
+}

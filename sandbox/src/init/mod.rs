@@ -8,6 +8,7 @@ mod credentials;
 mod devices;
 mod execute;
 mod mounts;
+mod overlay;
 mod perform;
 mod rootfs;
 mod streams;

@@ -4,7 +4,7 @@
 //! Used by [`super::perform`] and [`super::rootfs`]; which mounts there are is [`crate::plan`]'s.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -35,12 +35,6 @@ impl Configuration {
 
     pub(super) fn set_flag(&self, key: &str) -> io::Result<()> {
         fsconfig_set_flag(&self.0, key).map_err(|errno| self.explain(&errno.into(), key))
-    }
-
-    /// The value is an open directory. Given through `/proc`, because the kernel limits a value to 255 bytes and some
-    /// parameters treat `:` and `\` in paths specially.
-    pub(super) fn set_directory(&self, key: &str, directory: &OwnedFd) -> io::Result<()> {
-        self.set(key, &format!("/proc/self/fd/{}", directory.as_raw_fd()))
     }
 
     /// Makes the file system and a mount of it that is attached nowhere.

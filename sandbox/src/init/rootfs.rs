@@ -11,8 +11,8 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
-use super::mounts::{self, Configuration};
-use super::{beneath, stubs};
+use super::overlay::{self, Changes};
+use super::{beneath, mounts, stubs};
 use crate::Root;
 use crate::error::Failure;
 use crate::plan::Target;
@@ -67,12 +67,6 @@ fn open_directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
 }
 
-/// Where changes go.
-struct Changes {
-    upper: OwnedFd,
-    work: OwnedFd,
-}
-
 /// Mounts the root on a directory of the scratch file system; returns its root directory.
 pub(super) fn mount(root: &Root, targets: &[Target], scratch: &Scratch) -> Result<OwnedFd, Failure> {
     let failed = |error: io::Error| Failure::step("mount the root file system", error);
@@ -91,11 +85,9 @@ pub(super) fn mount(root: &Root, targets: &[Target], scratch: &Scratch) -> Resul
     if lowers.is_empty() {
         lowers.push(scratch.directory("empty").map_err(failed)?);
     }
-    drop(before);
-    let mount = overlay(&lowers.iter().collect::<Vec<_>>(), Some(&changes)).map_err(failed)?;
-    let place = scratch.directory("root").map_err(failed)?;
-    mounts::attach(&mount, &place).map_err(failed)?;
-    Ok(mount)
+    overlay::unmount(before).map_err(failed)?;
+    let layers: Vec<&OwnedFd> = lowers.iter().collect();
+    overlay::mount(&layers, Some(&changes), scratch, "root").map_err(failed)
 }
 
 fn open_lowers(root: &Root) -> Result<Vec<OwnedFd>, Failure> {
@@ -148,30 +140,5 @@ fn overlay_before(
     if layers.len() < 2 {
         layers.push(&empty);
     }
-    overlay(&layers, None)
-}
-
-fn overlay(lowers: &[&OwnedFd], changes: Option<&Changes>) -> io::Result<OwnedFd> {
-    let configuration = Configuration::new("overlay")?;
-    configuration.set("source", "overlay")?;
-    // Whatever the machine's defaults are: an upper directory must be readable as a layer without knowing others, and
-    // layers must not be able to point elsewhere.
-    for (key, value) in [("index", "off"), ("redirect_dir", "nofollow"), ("metacopy", "off")] {
-        configuration.set(key, value)?;
-    }
-    for lower in lowers {
-        configuration.set_directory("lowerdir+", lower)?;
-    }
-    let attributes = match changes {
-        Some(changes) => {
-            configuration.set_directory("upperdir", &changes.upper)?;
-            configuration.set_directory("workdir", &changes.work)?;
-            // Unmounting would otherwise write the whole file system below to disk; what has to be durable when is
-            // decided by whoever keeps the upper directory.
-            configuration.set_flag("volatile")?;
-            MountAttrFlags::empty()
-        }
-        None => MountAttrFlags::MOUNT_ATTR_RDONLY,
-    };
-    configuration.mount(attributes)
+    overlay::mount(&layers, None, scratch, "before")
 }
