@@ -123,3 +123,44 @@ fn resolv_conf() -> Result<Option<Vec<u8>>, CliError> {
         Err(error) => Err(CliError::file("read", Path::new(RESOLV_CONF))(error)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn session(variables: &[(&str, &str)]) -> Session {
+        Session { environment: Environment::of(variables, true), flags: GlobalFlags::default() }
+    }
+
+    #[test]
+    fn platforms_are_normalised() {
+        assert_eq!(session(&[]).platform(None).unwrap(), host_platform());
+        assert_eq!(session(&[]).platform(Some("linux/x86_64")).unwrap(), "linux/amd64");
+        let asked = session(&[("DOCKER_DEFAULT_PLATFORM", "linux/aarch64")]);
+        assert_eq!(asked.platform(None).unwrap(), "linux/arm64");
+        assert_eq!(asked.platform(Some("linux/386")).unwrap(), "linux/386");
+        assert!(session(&[]).platform(Some("potato")).is_err());
+    }
+
+    #[test]
+    fn proxies_are_read_in_either_case() {
+        let proxies =
+            session(&[("http_proxy", "http://a"), ("HTTPS_PROXY", "http://b"), ("NO_PROXY", "")]).proxies();
+        assert_eq!((proxies.http.as_deref(), proxies.https.as_deref()), (Some("http://a"), Some("http://b")));
+        assert_eq!(proxies.none_for, None);
+    }
+
+    #[test]
+    fn a_live_view_needs_a_terminal_that_can_redraw() {
+        assert_eq!(session(&[("TERM", "dumb")]).view(ProgressKind::Auto), View::Plain);
+        assert_eq!(session(&[("TERM", "xterm")]).view(ProgressKind::Quiet), View::Quiet);
+        assert_eq!(session(&[]).view(ProgressKind::Plain), View::Plain);
+    }
+
+    #[test]
+    fn a_store_needs_a_place() {
+        let nowhere = Session { environment: Environment::of(&[], false), flags: GlobalFlags::default() };
+        assert!(nowhere.store().unwrap_err().to_string().contains("HOME"));
+    }
+}

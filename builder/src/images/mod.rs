@@ -29,8 +29,8 @@ pub use push::Pushed;
 pub use remove::Removed;
 pub use save::ArchiveFormat;
 
-/// Shortest beginning of an id that is taken for one.
-const SHORTEST_ID: usize = 2;
+/// Shortest beginning of an id that is taken for one: shorter ones are more often names that are not there.
+const SHORTEST_ID: usize = 4;
 
 /// The images of a store, and the registries that they come from and go to. Cheap to clone.
 #[derive(Clone)]

@@ -78,17 +78,17 @@ impl Images {
         Ok(Packed { manifest, config, layers: record.layers.iter().cloned().zip(blobs).collect() })
     }
 
-    /// The blob that the layer came in, or else its gzip form, which is made if need be.
+    /// The blob that the layer came in, if it is compressed or only elsewhere; or else its gzip form, which is made if
+    /// need be.
     fn travelling_form(
         &self,
         record: &ImageRecord,
         index: usize,
         layer: &DiffId,
     ) -> Result<Descriptor, ImageError> {
-        let came_in = record.layer_blobs.get(index);
-        let blob = match came_in.filter(|blob| is_compressed(blob)) {
-            Some(blob) => blob.clone(),
-            None => self.store.layers().compressed(layer, Compression::Gzip)?,
+        let blob = match record.layer_blobs.get(index) {
+            Some(blob) if is_compressed(blob) || !self.store.blobs().contains(blob.digest())? => blob.clone(),
+            _ => self.store.layers().compressed(layer, Compression::Gzip)?,
         };
         Ok(Descriptor::new(oci_media_type(blob.media_type()), blob.size(), blob.digest().clone()))
     }

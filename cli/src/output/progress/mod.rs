@@ -160,3 +160,23 @@ fn terminal_size() -> (usize, usize) {
     let (width, height) = size.map_or((0, 0), |size| (usize::from(size.ws_col), usize::from(size.ws_row)));
     (if width == 0 { DEFAULT_WIDTH } else { width }, if height == 0 { 2 * LIVE_LINES } else { height })
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_builder::Progress;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_does_not_wait_for_work_that_was_given_up() {
+        let (sender, events) = tokio::sync::mpsc::unbounded_channel();
+        let progress = Progress::new(sender);
+        let display = show(View::Quiet, events);
+        progress.step("[1/2] FROM x").cached();
+        let abandoned = progress.step("[2/2] RUN sleep");
+        let tracker = display.finish().await;
+        assert_eq!(tracker.running().count(), 0);
+        assert_eq!(tracker.counts().cached, 1);
+        drop(abandoned);
+    }
+}
