@@ -14,6 +14,7 @@ mod stage;
 mod word;
 
 pub mod check;
+pub mod comments;
 pub mod diagnostic;
 pub mod dockerignore;
 pub mod expand;
@@ -48,11 +49,17 @@ impl Parsed {
 
 /// Parses a whole Dockerfile.
 pub fn parse(source: &str) -> Parsed {
+    parse_with(source, None)
+}
+
+/// Parses a whole Dockerfile; `checks` is the value of [`check::BUILD_ARGUMENT`], if it was given.
+pub fn parse_with(source: &str, checks: Option<&str>) -> Parsed {
     let tree = syntax::tree(source);
-    let (checks, wrong_checks) = Checks::of(source, &tree);
+    let comments = comments::Comments::of(source, &tree);
+    let (checks, wrong_checks) = Checks::of(&tree, &comments, checks);
     let (dockerfile, mut diagnostics) = stage::dockerfile(source, tree);
     diagnostics.extend(wrong_checks);
-    diagnostics.extend(check::warnings(source, &dockerfile));
+    diagnostics.extend(check::warnings(source, &dockerfile, &comments));
     diagnostics = checks.apply(diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     Parsed { dockerfile, diagnostics }

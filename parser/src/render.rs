@@ -3,7 +3,7 @@
 //! Pure: the text is returned, the command line prints it. annotate-snippets draws; here each finding is cut out
 //! of the source, so that the cost of drawing does not grow with the file.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::span::Span;
@@ -12,18 +12,43 @@ use crate::span::Span;
 /// the source, `color` adds terminal colours. Spans outside of `source` are cut to it.
 pub fn render(diagnostics: &[Diagnostic], source: &str, file_name: &str, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let starts: Vec<usize> =
-        std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
-    let excerpt = |diagnostic| {
-        let group = group(diagnostic, source, &starts, file_name);
-        let mut text = renderer.render(&[group]);
+    let starts = line_starts(source);
+    let excerpt = |diagnostic: &Diagnostic| {
+        let title = level(diagnostic.severity).primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+        let group = title.element(snippet(diagnostic, source, &starts, file_name));
+        let mut text = renderer.render(&[with_remarks(group, diagnostic)]);
         text.push('\n');
         text
     };
     diagnostics.iter().map(excerpt).collect::<Vec<_>>().join("\n")
 }
 
-fn group<'a>(diagnostic: &'a Diagnostic, source: &'a str, starts: &[usize], file_name: &'a str) -> Group<'a> {
+/// One finding without its title: the excerpt, the notes and the help, for a caller with a title of its own.
+pub fn excerpt(diagnostic: &Diagnostic, source: &str, file_name: &str, color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let group = Group::with_level(level(diagnostic.severity));
+    let group = group.element(snippet(diagnostic, source, &line_starts(source), file_name));
+    let mut text = renderer.render(&[with_remarks(group, diagnostic)]);
+    text.push('\n');
+    text
+}
+
+fn line_starts(source: &str) -> Vec<usize> {
+    std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+fn with_remarks<'a>(group: Group<'a>, diagnostic: &'a Diagnostic) -> Group<'a> {
+    let notes = diagnostic.notes.iter().map(|note| Level::NOTE.message(note.as_str()));
+    let help = diagnostic.help.iter().map(|help| Level::HELP.message(help.as_str()));
+    group.elements(notes).elements(help)
+}
+
+fn snippet<'a>(
+    diagnostic: &'a Diagnostic,
+    source: &'a str,
+    starts: &[usize],
+    file_name: &'a str,
+) -> Snippet<'a, Annotation<'a>> {
     let span = bounded(diagnostic.span, source);
     let first = line_of(starts, span.start);
     let last = line_of(starts, span.end.max(span.start + 1) - 1);
@@ -34,11 +59,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a str, starts: &[usize], file
     if !diagnostic.label.is_empty() {
         annotation = annotation.label(diagnostic.label.as_str());
     }
-    let snippet = Snippet::source(window).line_start(first + 1).path(file_name).annotation(annotation);
-    let title = level(diagnostic.severity).primary_title(diagnostic.message.as_str()).id(diagnostic.code);
-    let notes = diagnostic.notes.iter().map(|note| Level::NOTE.message(note.as_str()));
-    let help = diagnostic.help.iter().map(|help| Level::HELP.message(help.as_str()));
-    title.element(snippet).elements(notes).elements(help)
+    Snippet::source(window).line_start(first + 1).path(file_name).annotation(annotation)
 }
 
 fn level(severity: Severity) -> Level<'static> {
@@ -84,6 +105,21 @@ error[unknown-instruction]: unknown instruction: RNU
   |
   = note: a note
   = help: did you mean `RUN`?
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_excerpt_has_everything_but_the_title() {
+        let diagnostic = Diagnostic::warning("x", "one", Span::new(7, 10)).with_help("two");
+        let text = super::excerpt(&diagnostic, "FROM a\nRNU b\n", "Dockerfile", false);
+        let expected = "\
+\x20--> Dockerfile:2:1
+  |
+2 | RNU b
+  | ^^^
+  |
+  = help: two
 ";
         assert_eq!(text, expected);
     }

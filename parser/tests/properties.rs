@@ -184,7 +184,7 @@ proptest! {
     fn diagnostics_stand_in_order_and_checks_are_idempotent(source in any_text()) {
         let parsed = parse(&source);
         prop_assert!(parsed.diagnostics.is_sorted_by_key(|diagnostic| diagnostic.span));
-        let again = Checks::new(&source).apply(parsed.diagnostics.clone());
+        let again = Checks::new(&source, None).apply(parsed.diagnostics.clone());
         prop_assert_eq!(again, parsed.diagnostics);
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::rule::Rule;
+
 /// The options of one `check`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Options {
@@ -33,6 +35,16 @@ impl Rules {
             Self::All => true,
             Self::Named(names) => names.contains(rule),
         }
+    }
+
+    /// The names that no rule has.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Self::All => None,
+            Self::Named(names) => Some(names),
+        };
+        let names = names.into_iter().flatten().map(String::as_str);
+        names.filter(|name| !name.is_empty() && Rule::named(name).is_none())
     }
 
     fn parse(value: &str) -> Self {

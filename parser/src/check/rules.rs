@@ -5,18 +5,25 @@
 
 use std::collections::HashSet;
 
+use super::definition::descriptions;
+use super::secret::is_secret;
+use crate::comments::Comments;
 use crate::diagnostic::Diagnostic;
-use crate::instruction::{Command, Dockerfile, Instruction, Stage};
+use crate::instruction::{Command, Dockerfile, Instruction, Stage, Word};
 use crate::span::Span;
 
 /// Names that mean something else after FROM and in `--from`.
 const RESERVED: [&str; 2] = ["context", "scratch"];
 
 /// What the rules find in `dockerfile`, whose text is `source`.
-pub(crate) fn warnings(source: &str, dockerfile: &Dockerfile) -> Vec<Diagnostic> {
+pub(crate) fn warnings(source: &str, dockerfile: &Dockerfile, comments: &Comments<'_>) -> Vec<Diagnostic> {
     let mut found = casing(source, dockerfile);
     found.extend(stage_names(dockerfile));
-    found.extend(dockerfile.stages.iter().flat_map(repeated));
+    found.extend(descriptions(dockerfile, comments));
+    for stage in &dockerfile.stages {
+        found.extend(repeated(source, stage));
+        found.extend(stage.instructions.iter().flat_map(secrets));
+    }
     found
 }
 
@@ -72,16 +79,17 @@ fn stage_names(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
 }
 
 /// MultipleInstructionsDisallowed: points at the ones that have no effect.
-fn repeated(stage: &Stage) -> Vec<Diagnostic> {
+fn repeated(source: &str, stage: &Stage) -> Vec<Diagnostic> {
     let mut last: [Option<Span>; 3] = [None; 3];
     let mut found = Vec::new();
     for instruction in &stage.instructions {
-        let (index, name) = match instruction.command {
-            Command::Cmd(_) => (0, "CMD"),
-            Command::Entrypoint(_) => (1, "ENTRYPOINT"),
-            Command::Healthcheck(_) => (2, "HEALTHCHECK"),
+        let index = match instruction.command {
+            Command::Cmd(_) => 0,
+            Command::Entrypoint(_) => 1,
+            Command::Healthcheck(_) => 2,
             _ => continue,
         };
+        let name = source.get(instruction.keyword.range()).unwrap_or_default();
         if let Some(before) = last[index].replace(instruction.span) {
             let message = format!(
                 "Multiple {name} instructions should not be used in the same stage because only the last \
@@ -91,4 +99,21 @@ fn repeated(stage: &Stage) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// SecretsUsedInArgOrEnv: what ARG and ENV hold can be read in the image's history and configuration.
+fn secrets(instruction: &Instruction) -> Vec<Diagnostic> {
+    let (keyword, names): (_, Vec<&Word>) = match &instruction.command {
+        Command::Arg(declarations) => ("ARG", declarations.iter().map(|one| &one.name).collect()),
+        Command::Env(pairs) => ("ENV", pairs.iter().map(|pair| &pair.key).collect()),
+        _ => return Vec::new(),
+    };
+    let names = names.into_iter().filter(|name| is_secret(&name.value));
+    let finding = |name: &Word| {
+        let message =
+            format!("Do not use ARG or ENV instructions for sensitive data ({keyword} {:?})", name.value);
+        Diagnostic::warning("SecretsUsedInArgOrEnv", message, name.span)
+            .with_help("give it to the RUN that needs it with --mount=type=secret")
+    };
+    names.map(finding).collect()
 }

@@ -57,8 +57,9 @@ fn legacy(request: &mut Request<'_>) -> Option<KeyValue> {
         request.report(diagnostic.with_help(format!("write {name} {}=…", key.as_str())));
         return None;
     }
+    let written = request.text.get(&request.head.keyword);
     let message =
-        format!("\"{name} key=value\" should be used instead of legacy \"{name} key value\" format");
+        format!("\"{written} key=value\" should be used instead of legacy \"{written} key value\" format");
     let span = request.span_of(request.arguments());
     request.report(Diagnostic::warning("LegacyKeyValueFormat", message, span));
     Some(KeyValue { key: request.word(&key.range()), value: request.word(&value.range()), legacy: true })

@@ -1,6 +1,7 @@
 //! The goldens of testdata/parser: each Dockerfile beside what it is parsed to.
 //!
-//! `ok/NAME.expected` is the typed form, with warnings below it; `err/NAME.expected` is what the user sees.
+//! `ok/NAME.expected` is the typed form, with warnings below it; `err/NAME.expected` is what the user sees;
+//! `check/RULE.bad1.expected` is what a check says of a file, and of `RULE.good1` its rule says nothing.
 //! `KILN_BLESS=1 cargo test -p kiln-parser --test golden` writes them anew; read the difference before it is kept.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -8,6 +9,7 @@
 
 mod dump;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +43,43 @@ fn mistakes_are_shown_as_expected() {
         let parsed: Parsed = parse(&source);
         assert!(parsed.has_errors(), "{} has no error", case.display());
         compare(case, &render(&parsed.diagnostics, &source, "Dockerfile", false));
+    }
+}
+
+/// The checks that need nothing but the text. Those that need more are shown in testdata/graph/check.
+const CHECKS: [&str; 11] = [
+    "ConsistentInstructionCasing",
+    "DuplicateStageName",
+    "FromAsCasing",
+    "InvalidDefinitionDescription",
+    "LegacyKeyValueFormat",
+    "MaintainerDeprecated",
+    "MultipleInstructionsDisallowed",
+    "NoEmptyContinuation",
+    "ReservedStageName",
+    "SecretsUsedInArgOrEnv",
+    "StageNameCasing",
+];
+
+#[test]
+fn checks_find_what_they_are_for_and_nothing_else() {
+    let mut seen = BTreeMap::new();
+    for case in &cases("check") {
+        let name = case.file_stem().unwrap().to_str().unwrap();
+        let (rule, kind) = name.split_once('.').unwrap();
+        let bad = kind.starts_with("bad");
+        let source = read(case);
+        let parsed = parse(&source);
+        assert!(!parsed.has_errors(), "{} has an error", case.display());
+        let found = parsed.diagnostics.iter().any(|diagnostic| diagnostic.code == rule);
+        assert_eq!(found, bad, "{}", case.display());
+        compare(case, &render(&parsed.diagnostics, &source, "Dockerfile", false));
+        *seen.entry((rule.to_owned(), bad)).or_insert(0) += 1;
+    }
+    for rule in CHECKS {
+        for bad in [true, false] {
+            assert!(seen.get(&(rule.to_owned(), bad)).is_some_and(|count| *count >= 2), "{rule}, bad: {bad}");
+        }
     }
 }
 

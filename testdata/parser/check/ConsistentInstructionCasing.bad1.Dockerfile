@@ -1,0 +1,3 @@
+FROM debian
+Run make
+CMD ["a"]

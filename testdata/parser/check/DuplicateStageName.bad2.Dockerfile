@@ -1,0 +1,3 @@
+FROM debian AS a
+FROM a AS b
+FROM a AS A

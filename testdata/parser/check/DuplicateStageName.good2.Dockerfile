@@ -1,0 +1,3 @@
+FROM debian
+FROM debian
+FROM a AS debian

@@ -1,0 +1,2 @@
+from debian AS build
+run make

@@ -1,0 +1,2 @@
+from debian as build
+run make

@@ -1,0 +1,2 @@
+FROM debian
+ENV KEYS a b c

@@ -1,0 +1,2 @@
+from debian
+label title a long title

@@ -1,0 +1,3 @@
+FROM debian
+ENV A=b \
+    C=d

@@ -1,0 +1,3 @@
+FROM debian AS a
+FROM debian
+MAINTAINER "A Person" <a@example.com>

@@ -1,0 +1,2 @@
+FROM debian
+LABEL maintainer=someone@example.com

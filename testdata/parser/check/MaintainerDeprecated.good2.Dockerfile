@@ -1,0 +1,3 @@
+FROM debian
+# check=skip=MaintainerDeprecated
+MAINTAINER someone@example.com

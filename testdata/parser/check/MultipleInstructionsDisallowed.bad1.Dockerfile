@@ -1,0 +1,4 @@
+FROM debian
+CMD ["a"]
+RUN make
+CMD ["b"]

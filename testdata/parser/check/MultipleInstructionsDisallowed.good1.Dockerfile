@@ -1,0 +1,4 @@
+FROM debian AS a
+CMD ["a"]
+FROM a
+CMD ["b"]

@@ -1,0 +1,6 @@
+FROM debian
+RUN <<EOF
+
+echo blank lines are fine here
+
+EOF

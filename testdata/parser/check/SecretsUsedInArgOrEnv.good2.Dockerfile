@@ -1,0 +1,3 @@
+ARG API_KEY
+FROM debian
+RUN --mount=type=secret,id=api_key make

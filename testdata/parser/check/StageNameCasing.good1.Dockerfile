@@ -1,0 +1,1 @@
+FROM debian AS build-1.2_x
