@@ -109,11 +109,14 @@ fn name(path: &(usize, &[u8])) -> String {
 fn parse(listing: &[u8]) -> BTreeMap<(usize, &[u8]), Line<'_>> {
     let mut lines = BTreeMap::new();
     let mut group = 0;
+    let mut head: &[u8] = b"";
     let mut rest = listing;
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix(b"match ") {
             group += 1;
-            rest = skip(after, b"\0\n");
+            rest = after;
+            head = until_nul(&mut rest);
+            rest = rest.strip_prefix(b"\n").unwrap_or_default();
             continue;
         }
         let mut fields = Vec::with_capacity(5);
@@ -125,7 +128,8 @@ fn parse(listing: &[u8]) -> BTreeMap<(usize, &[u8]), Line<'_>> {
         let path = until_nul(&mut rest);
         let target = until_nul(&mut rest);
         rest = rest.strip_prefix(b"\n").unwrap_or_default();
-        lines.insert((group, path), Line { fields, target });
+        // A file that was matched itself has no path below the match: its name is the match's.
+        lines.insert((group, if path.is_empty() { head } else { path }), Line { fields, target });
     }
     lines
 }
@@ -135,11 +139,6 @@ fn until_nul<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let (value, after) = rest.split_at(end);
     *rest = after.get(1..).unwrap_or_default();
     value
-}
-
-fn skip<'a>(rest: &'a [u8], end: &[u8]) -> &'a [u8] {
-    let at = rest.windows(end.len()).position(|window| window == end);
-    at.and_then(|at| rest.get(at + end.len()..)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -179,5 +178,7 @@ mod tests {
         let text = files(old, new);
         assert_eq!(text.as_deref(), Some("a\nb changed, new is new, mode of run.sh 0644 -> 0755"));
         assert_eq!(files(old, old), None);
+        let (old, new) = (b"match tool\0\nf 0755   11 \0\0\n", b"match tool\0\nf 0755   12 \0\0\n");
+        assert_eq!(files(old, new).as_deref(), Some("tool changed"));
     }
 }
