@@ -240,9 +240,23 @@ fn create(root: &Path) -> Result<(), StoreError> {
     for dir in DIRECTORIES {
         private(&root.join(dir))?;
     }
+    spread_trees(&root.join("tmp"))?;
     // Last, so that a directory that says its format has all its parts.
     let tmp = Tmp::new(root.join("tmp"), "");
     Ok(tmp.publish(FORMAT.as_bytes(), &root.join("format"))?)
+}
+
+/// Tells an ext4 that directories made in this one have nothing to do with one another. Each tree then begins in a block
+/// group of its own: trees that are made at the same time do not wait for one another's inodes, and none searches
+/// for free inodes among those just deleted, which ext4 steps over one by one (a tree after another one's removal is
+/// made several times as fast). File systems that know no such hint need none.
+fn spread_trees(dir: &Path) -> Result<(), FileError> {
+    let handle = File::open(dir).at("open", dir)?;
+    if let Ok(flags) = rustix::fs::ioctl_getflags(&handle) {
+        // A hint that is refused changes nothing but speed.
+        let _ = rustix::fs::ioctl_setflags(&handle, flags | rustix::fs::IFlags::TOPDIR);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

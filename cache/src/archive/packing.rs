@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use crate::archive::ArchiveError;
-use crate::tarfile::BLOCK;
-use crate::tarfile::read::{is_header, read_full};
+use crate::tarfile::read::read_full;
+use crate::tarfile::{BLOCK, is_header};
 
 /// How many first bytes [`sniff`] wants to see.
 pub const SNIFF: usize = BLOCK;

@@ -103,11 +103,11 @@ fn hash_tree(tree: &Path) -> Result<(DiffId, u64, u64), LayerError> {
         let hasher = scope.spawn(move || hash_stream(stream));
         let written = write_tar(reader, &mut writer);
         // Without its end, the stream ends the hasher with an error.
-        let finished = if written.is_ok() { writer.finish() } else { Ok(drop(writer)) };
+        let finished = written.is_ok().then(move || writer.finish());
         let hash =
             hasher.join().map_err(|_| LayerError::Write(io::Error::other("the hashing thread failed")))?;
         let (size, entries) = written?;
-        finished.map_err(LayerError::Write)?;
+        finished.transpose().map_err(LayerError::Write)?;
         Ok((DiffId::from_hash(hash.map_err(LayerError::Write)?), size, entries))
     })
 }

@@ -125,10 +125,10 @@ impl LayerWriter {
             EntryKind::Hardlink { target } => self.add_hard_link(entry, target)?,
             EntryKind::Symlink { target } => self.add_special(entry, Special::Symlink(target))?,
             EntryKind::CharDevice { major, minor } => {
-                self.add_special(entry, Special::CharDevice(*major, *minor))?
+                self.add_special(entry, Special::CharDevice(*major, *minor))?;
             }
             EntryKind::BlockDevice { major, minor } => {
-                self.add_special(entry, Special::BlockDevice(*major, *minor))?
+                self.add_special(entry, Special::BlockDevice(*major, *minor))?;
             }
             EntryKind::Fifo => self.add_special(entry, Special::Fifo)?,
             EntryKind::Whiteout => self.add_whiteout(entry)?,

@@ -5,10 +5,13 @@
 //! newlines, sizes that disagree and paths through links need decisions that are made here and in
 //! [`crate::layers`].
 
+mod field;
 pub(crate) mod pax;
 pub(crate) mod read;
 mod sparse;
 pub(crate) mod write;
+
+pub(crate) use field::is_header;
 
 /// Headers and contents are padded to this many bytes.
 pub(crate) const BLOCK: usize = 512;

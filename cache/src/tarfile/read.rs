@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use ::tar::{EntryType, Header};
 
 use crate::layers::entry::is_layer_xattr;
+use crate::tarfile::field::{checksum, field, number, parsed, until_nul, whole_seconds};
 use crate::tarfile::sparse::{self, SparseMap};
 use crate::tarfile::{BLOCK, padding, pax};
 
@@ -328,91 +329,6 @@ impl Extension {
         }
         Ok(())
     }
-}
-
-/// A decimal number, `Some(None)` where there is none, nothing where it is not a number.
-#[allow(clippy::option_option, reason = "absent and malformed are different answers")]
-fn parsed<T: std::str::FromStr>(text: Option<&str>) -> Option<Option<T>> {
-    text.map_or(Some(None), |text| text.parse().ok().map(Some))
-}
-
-/// Seconds, perhaps negative, perhaps with a fraction, rounded down.
-#[allow(clippy::option_option, reason = "absent and malformed are different answers")]
-fn whole_seconds(text: Option<&str>) -> Option<Option<i64>> {
-    let Some(text) = text else { return Some(None) };
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let seconds: i64 = whole.parse().ok()?;
-    let below = whole.starts_with('-') && fraction.bytes().any(|byte| byte != b'0');
-    Some(Some(seconds.saturating_sub(i64::from(below))))
-}
-
-/// A numeric field: octal digits between spaces and NULs (nothing at all is 0), or base 256 if the first bit is set.
-fn number(field: &[u8]) -> Option<i128> {
-    if field.first()? & 0x80 != 0 {
-        // Two's complement over the whole field, of which the first bit only says that it is base 256.
-        let negative = field[0] & 0x40 != 0;
-        let first = if negative { i128::from(field[0]) - 0x100 } else { i128::from(field[0] & 0x7f) };
-        return Some(field[1..].iter().fold(first, |value, byte| value << 8 | i128::from(*byte)));
-    }
-    let digits = until_nul(field).trim_ascii();
-    digits.iter().try_fold(0, |value, digit| match digit {
-        b'0'..=b'7' => Some(value << 3 | i128::from(digit - b'0')),
-        _ => None,
-    })
-}
-
-/// Whether these bytes begin like a tar: a header whose checksum is right.
-pub(crate) fn is_header(start: &[u8]) -> bool {
-    let Some(block) = start.first_chunk::<BLOCK>() else { return false };
-    block[0] != 0 && number(&block[148..156]) == Some(checksum(block))
-}
-
-/// The sum of a header's bytes, with its own field taken as spaces.
-fn checksum(header: &[u8; BLOCK]) -> i128 {
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| i128::from(*byte)).sum::<i128>();
-    sum(&header[..148]) + 8 * i128::from(b' ') + sum(&header[156..])
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-/// The fields that all formats share, and the device numbers where ustar and GNU have them.
-fn field(header: &Header) -> Fields {
-    let bytes = header.as_bytes();
-    let mut fields = Fields {
-        mode: [0; 8],
-        uid: [0; 8],
-        gid: [0; 8],
-        size: [0; 12],
-        mtime: [0; 12],
-        linkname: [0; 100],
-        dev_major: [0; 8],
-        dev_minor: [0; 8],
-    };
-    fields.mode.copy_from_slice(&bytes[100..108]);
-    fields.uid.copy_from_slice(&bytes[108..116]);
-    fields.gid.copy_from_slice(&bytes[116..124]);
-    fields.size.copy_from_slice(&bytes[124..136]);
-    fields.mtime.copy_from_slice(&bytes[136..148]);
-    fields.linkname.copy_from_slice(&bytes[157..257]);
-    fields.dev_major.copy_from_slice(&bytes[329..337]);
-    fields.dev_minor.copy_from_slice(&bytes[337..345]);
-    fields
-}
-
-struct Fields {
-    mode: [u8; 8],
-    uid: [u8; 8],
-    gid: [u8; 8],
-    size: [u8; 12],
-    mtime: [u8; 12],
-    linkname: [u8; 100],
-    dev_major: [u8; 8],
-    dev_minor: [u8; 8],
 }
 
 fn malformed(what: &'static str, header: &Header) -> TarError {
