@@ -27,7 +27,7 @@ struct Partial {
 }
 
 impl Writing {
-    /// Prepares the destination.
+    /// Prepares the destination; what cannot be written is found here, before any work is done for it.
     pub fn begin(destination: &Destination) -> Result<Self, CliError> {
         let Destination::File(target) = destination else { return Ok(Self { file: None }) };
         let name = target.file_name().ok_or_else(|| {
@@ -36,6 +36,9 @@ impl Writing {
         if target.is_dir() {
             return Err(CliError::usage(format!("`{}` is a directory", target.display())));
         }
+        let parent =
+            target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::metadata(parent).map_err(CliError::file("write", target))?;
         let mut partial = std::ffi::OsString::from(".");
         partial.push(name);
         partial.push(format!(".{}.partial", std::process::id()));
@@ -111,6 +114,14 @@ mod tests {
         drop(writing.writer().unwrap());
         drop(writing);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_missing_directory_is_found_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Writing::begin(&Destination::File(dir.path().join("none/a.tar"))).unwrap_err();
+        assert!(error.to_string().ends_with("/none/a.tar"), "{error}");
+        assert!(Writing::begin(&Destination::File("a.tar".into())).is_ok());
     }
 
     #[test]

@@ -25,37 +25,22 @@ pub struct Results {
 }
 
 impl Results {
-    /// Reads the flags; wrong names are found before anything is built.
+    /// Reads the flags; wrong names and outputs are found before anything is built.
     pub fn read(flags: &BuildFlags) -> Result<Self, CliError> {
-        let mut names = Vec::new();
         let mut push = flags.push;
-        let mut written: Vec<&String> = flags.tags.iter().collect();
+        let mut written = flags.tags.clone();
         for output in &flags.outputs {
             if let OutputSpec::Image { names, push: wanted } = output {
-                written.extend(names);
+                written.extend(names.iter().cloned());
                 push |= wanted;
             }
         }
-        for name in written {
-            let reference = Reference::parse(name)?;
-            if reference.digest().is_some() {
-                return Err(CliError::usage(format!(
-                    "`{name}` names content by its digest; a tag is needed"
-                )));
-            }
-            if !names.contains(&reference) {
-                names.push(reference);
-            }
-        }
+        let names = read_names(&written)?;
         if push && names.is_empty() {
-            return Err(CliError::usage_with_hint(
-                "an image without a name cannot be pushed",
-                "name it with -t",
-            ));
+            let message = "an image without a name cannot be pushed";
+            return Err(CliError::usage_with_hint(message, "name it with -t"));
         }
-        if flags.outputs.iter().filter(|output| output.uses_stdout()).count() > 1 {
-            return Err(CliError::usage("only one output can go to standard output"));
-        }
+        check_outputs(&flags.outputs)?;
         Ok(Self { names, push, outputs: flags.outputs.clone() })
     }
 
@@ -151,6 +136,33 @@ impl Results {
         }
         Value::Object(fields)
     }
+}
+
+/// The names, each once.
+fn read_names(written: &[String]) -> Result<Vec<Reference>, CliError> {
+    let mut names = Vec::new();
+    for name in written {
+        let reference = Reference::parse(name)?;
+        if reference.digest().is_some() {
+            return Err(CliError::usage(format!("`{name}` names content by its digest; a tag is needed")));
+        }
+        if !names.contains(&reference) {
+            names.push(reference);
+        }
+    }
+    Ok(names)
+}
+
+fn check_outputs(outputs: &[OutputSpec]) -> Result<(), CliError> {
+    if outputs.iter().filter(|output| output.uses_stdout()).count() > 1 {
+        return Err(CliError::usage("only one output can go to standard output"));
+    }
+    for output in outputs {
+        if let OutputSpec::Oci(to) | OutputSpec::Docker(Some(to)) | OutputSpec::Tar(to) = output {
+            Writing::begin(to)?;
+        }
+    }
+    Ok(())
 }
 
 /// The file or directory that the output made.
