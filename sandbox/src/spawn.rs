@@ -200,14 +200,17 @@ impl Sandbox {
             return Ok(exit);
         }
         self.channels.stdin = None;
-        match self.supervisor.receive()? {
-            (Reply::Exited(exit), _) => {
+        let outcome = match self.supervisor.receive() {
+            Ok((Reply::Exited(exit), _)) => {
                 self.supervisor.end();
                 self.exit = Some(exit);
-                Ok(exit)
+                return Ok(exit);
             }
-            (Reply::Started | Reply::Failed(_), _) => Err(self.supervisor.lost()),
-        }
+            Ok((Reply::Started | Reply::Failed(_), _)) => self.supervisor.lost(),
+            Err(error) => error,
+        };
+        self.kill()?;
+        Err(outcome)
     }
 }
 
@@ -215,6 +218,9 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         if self.exit.is_none() {
             self.supervisor.end();
+            // Init dies with the supervisor, unless the command is a setuid program, which withdraws that. It can only
+            // fail for a process that is gone.
+            let _ = self.kill();
         }
     }
 }

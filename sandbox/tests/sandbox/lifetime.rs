@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdout, Stdio as Inherited};
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::fixture::{Fixture, base, read_line};
-use crate::{helper, tests};
+use crate::{helper, program, tests};
 
 tests!("lifetime":
     killing_the_caller_kills_everything, killing_the_caller_at_any_moment_leaves_nothing,
-    killing_the_supervisor_kills_everything, dropping_the_sandbox_kills_everything,
+    killing_the_supervisor_kills_everything, killing_the_supervisor_kills_setuid_programs_too, dropping_the_sandbox_kills_everything,
 );
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -142,6 +143,21 @@ fn killing_the_supervisor_kills_everything() {
         let mut rest = String::new();
         stdout.read_to_string(&mut rest).unwrap();
     }
+}
+
+/// Executing such a program withdraws the request to die with the parent, so the caller has to see to it.
+fn killing_the_supervisor_kills_setuid_programs_too() {
+    let fixture = Fixture::new();
+    program::write(&fixture.layer("pause"), 34, 0);
+    fs::set_permissions(fixture.layer("pause"), fs::Permissions::from_mode(0o4755)).unwrap();
+    let mut spec = fixture.spec(&["/pause"]);
+    spec.uid = 1000;
+    let mut sandbox = spawn(&spec, Stdio::Pipes).unwrap();
+    let init = sandbox.pidfd().try_clone_to_owned().unwrap();
+    let supervisor = open_process(parent_of(pid_of(&init)));
+    pidfd_send_signal(&supervisor, Signal::KILL).unwrap();
+    assert!(matches!(sandbox.wait(), Err(SandboxError::Lost { .. })));
+    wait_for_end(&init);
 }
 
 fn pid_of(pidfd: &OwnedFd) -> i32 {
