@@ -18,7 +18,7 @@ use crate::digest::DigestError;
 use crate::error::{At, FileError, optional};
 use crate::images::Images;
 use crate::keys::Key;
-use crate::layers::{LayerError, Layers};
+use crate::layers::{KnownTrees, LayerError, Layers};
 use crate::locks::{self, KeyLock, UseLock};
 use crate::records::Records;
 use crate::stat_index::Indexes;
@@ -54,6 +54,7 @@ struct Inner {
     root: PathBuf,
     boot: Boot,
     tmp: Tmp,
+    known_trees: KnownTrees,
 }
 
 /// Why the store could not be opened or worked on.
@@ -109,7 +110,7 @@ impl Store {
         let root = fs::canonicalize(root).at("resolve", root)?;
         let boot = Boot::read(&root.join("synced"))?;
         let tmp = Tmp::new(root.join("tmp"), boot.id());
-        let store = Store { inner: Arc::new(Inner { root, boot, tmp }) };
+        let store = Store { inner: Arc::new(Inner { root, boot, tmp, known_trees: KnownTrees::default() }) };
         store.clean_up()?;
         Ok(store)
     }
@@ -186,6 +187,10 @@ impl Store {
 
     pub(crate) fn boot(&self) -> &Boot {
         &self.inner.boot
+    }
+
+    pub(crate) fn known_trees(&self) -> &KnownTrees {
+        &self.inner.known_trees
     }
 
     pub(crate) fn tmp(&self) -> &Tmp {

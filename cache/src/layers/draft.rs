@@ -82,14 +82,7 @@ impl Draft {
     pub fn seal(self) -> Result<LayerInfo, LayerError> {
         let (diff_id, size, entries) = hash_tree(&self.upper)?;
         let info = LayerInfo { diff_id, size, entries };
-        install_tree(&self.layers, &info.diff_id, &self.upper)?;
-        let stamp = self.layers.store.boot().stamp();
-        self.layers.update(&info.diff_id, |file| {
-            (file.size, file.entries) = (size, entries);
-            if !self.layers.trusts_tree(file) {
-                file.tree = Some(TreeForm { stamp, gives_tar: true });
-            }
-        })?;
+        install_tree(&self.layers, &info, &self.upper)?;
         drop(self.dir);
         Ok(info)
     }
@@ -123,13 +116,19 @@ fn hash_stream(mut stream: ChunkReader) -> io::Result<[u8; 32]> {
 }
 
 /// Renames a finished tree into its place, unless one is there that can be believed.
-pub(crate) fn install_tree(layers: &Layers, diff_id: &DiffId, tree: &Path) -> Result<(), LayerError> {
-    let _lock = layers.work_lock("layer tree", diff_id)?;
-    let known = layers.file(diff_id)?.is_some_and(|file| layers.trusts_tree(&file));
+pub(crate) fn install_tree(layers: &Layers, info: &LayerInfo, tree: &Path) -> Result<(), LayerError> {
+    // Held until the tree is known: whoever comes second must not replace what the first one uses already.
+    let _lock = layers.work_lock("layer tree", &info.diff_id)?;
+    let known = layers.file(&info.diff_id)?.is_some_and(|file| layers.trusts_tree(&file));
     if known {
         return Ok(());
     }
-    put_tree(layers, tree, &layers.dir(diff_id).join("tree"))?;
+    put_tree(layers, tree, &layers.dir(&info.diff_id).join("tree"))?;
+    let stamp = layers.store.boot().stamp();
+    layers.update(&info.diff_id, |file| {
+        (file.size, file.entries) = (info.size, info.entries);
+        file.tree = Some(TreeForm { stamp, gives_tar: true });
+    })?;
     Ok(())
 }
 

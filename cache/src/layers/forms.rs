@@ -1,7 +1,9 @@
 //! From one form of a layer to what a consumer asks for: what is known of it, its blobs, its tar as a stream.
 
+use std::collections::HashSet;
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::Descriptor;
 use sha2::{Digest as _, Sha256};
@@ -17,6 +19,10 @@ use crate::layers::{LayerError, LayerInfo, Layers};
 /// Bytes read from a blob at a time.
 const BLOB_BUFFER: usize = 128 * 1024;
 
+/// The layers whose trees this process has seen to be complete.
+#[derive(Debug, Default)]
+pub(crate) struct KnownTrees(Mutex<HashSet<DiffId>>);
+
 impl Layers {
     /// What is known of a layer, if some form of it is here and can be believed.
     pub fn info(&self, diff_id: &DiffId) -> Result<Option<LayerInfo>, LayerError> {
@@ -29,8 +35,11 @@ impl Layers {
 
     /// The layer's tree, if it is unpacked and holds for every chain of lower layers.
     pub fn tree(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, LayerError> {
+        if let Some(tree) = self.remembered_tree(diff_id) {
+            return Ok(Some(tree));
+        }
         let trusted = self.file(diff_id)?.is_some_and(|file| self.trusts_tree(&file));
-        Ok(trusted.then(|| self.dir(diff_id).join("tree")))
+        Ok(trusted.then(|| self.remember_tree(diff_id)))
     }
 
     /// Adds a blob as a form of a layer. The blob must be here; whether it is that layer shows when it is unpacked.
@@ -86,6 +95,20 @@ impl Layers {
             }
         }
         Ok(None)
+    }
+
+    /// The tree, if this process has seen that it can be believed and it is still in its place. Every step of a build
+    /// asks for the trees of all steps before it.
+    pub(crate) fn remembered_tree(&self, diff_id: &DiffId) -> Option<PathBuf> {
+        let known =
+            self.store.known_trees().0.lock().unwrap_or_else(PoisonError::into_inner).contains(diff_id);
+        Some(self.dir(diff_id).join("tree")).filter(|tree| known && tree.symlink_metadata().is_ok())
+    }
+
+    /// Remembers that the tree can be believed.
+    pub(crate) fn remember_tree(&self, diff_id: &DiffId) -> PathBuf {
+        self.store.known_trees().0.lock().unwrap_or_else(PoisonError::into_inner).insert(diff_id.clone());
+        self.dir(diff_id).join("tree")
     }
 
     /// Whether the tree that holds for every chain is here.

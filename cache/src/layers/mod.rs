@@ -35,6 +35,7 @@ pub use entry::{Content, Entry, EntryKind, is_layer_xattr};
 pub use error::LayerError;
 pub use writer::LayerWriter;
 
+pub(crate) use forms::KnownTrees;
 pub(crate) use tree_reader::{link_xattrs, read_xattrs};
 
 /// The layers of a store.

@@ -61,11 +61,14 @@ impl Layers {
 
     /// The tree of a layer on these lower layers, if it is here.
     fn known_tree(&self, lowers: &[DiffId], diff_id: &DiffId) -> Result<Option<PathBuf>, LayerError> {
+        if let Some(tree) = self.remembered_tree(diff_id) {
+            return Ok(Some(tree));
+        }
         let Some(file) = self.file(diff_id)? else {
             return Err(LayerError::Unknown { diff_id: diff_id.clone() });
         };
         if self.trusts_tree(&file) {
-            return Ok(Some(self.dir(diff_id).join("tree")));
+            return Ok(Some(self.remember_tree(diff_id)));
         }
         if file.bound.is_empty() {
             return Ok(None);

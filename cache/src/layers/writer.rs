@@ -24,7 +24,7 @@ use crate::layers::draft::install_tree;
 use crate::layers::entry::{Content, Entry, EntryKind, compare_paths, is_entry_path, split_path};
 use crate::layers::error::shown;
 use crate::layers::files::{BUFFER, FileContent, Metadata, stream};
-use crate::layers::info::{BlobForm, TreeForm};
+use crate::layers::info::BlobForm;
 use crate::layers::tree_reader::read_xattrs;
 use crate::layers::tree_writer::{Special, TreeWriter, make_opaque};
 use crate::layers::{Forms, LayerError, LayerInfo, Layers};
@@ -149,22 +149,14 @@ impl LayerWriter {
         let (sink, size, entries) = tar.finish().map_err(LayerError::Write)?;
         let (diff_id, blob) = finish_tar(sink)?;
         let info = LayerInfo { diff_id, size, entries };
-        let has_tree = tree.is_some();
         if let Some(Tree { writer, dir, .. }) = tree {
             writer.finish()?;
-            install_tree(&layers, &info.diff_id, &dir.path().join("tree"))?;
+            install_tree(&layers, &info, &dir.path().join("tree"))?;
         }
-        if has_tree || blob.is_some() {
-            let stamp = layers.store.boot().stamp();
+        if let Some(descriptor) = blob {
             layers.update(&info.diff_id, |file| {
                 (file.size, file.entries) = (size, entries);
-                if has_tree && !file.tree.as_ref().is_some_and(|tree| layers.store.boot().trusts(&tree.stamp))
-                {
-                    file.tree = Some(TreeForm { stamp, gives_tar: true });
-                }
-                if let Some(descriptor) = blob {
-                    file.add_blob(BlobForm { descriptor, maker: None });
-                }
+                file.add_blob(BlobForm { descriptor, maker: None });
             })?;
         }
         Ok(info)
