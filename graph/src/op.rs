@@ -41,6 +41,38 @@ pub enum Source {
         /// Ignore patterns, in order, later ones win; see [`crate::pattern::IgnoreMatcher`].
         ignore: Vec<String>,
     },
+    /// One file from a web server: a root file system that holds it as [`Http::filename`], mode 0600, owned by root.
+    Http(Http),
+    /// The files of one commit of a git repository.
+    Git(Git),
+}
+
+/// A file on a web server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Http {
+    /// `http://…` or `https://…`; may hold credentials, so it is never shown as it is.
+    pub url: String,
+    /// The name of the file in the result.
+    pub filename: String,
+    /// `sha256:…` that the content must have.
+    pub checksum: Option<String>,
+}
+
+/// A commit of a git repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    /// What git fetches from (`https://…`, `git@host:path`); may hold credentials, so it is never shown as it is.
+    pub remote: String,
+    /// A branch, a tag, a full name (`refs/…`) or a commit; `None` is what the repository's HEAD says.
+    pub reference: Option<String>,
+    /// The directory of the repository that becomes the root of the result; `None` is all of it.
+    pub subdir: Option<String>,
+    /// Whether `.git` stays.
+    pub keep_git_dir: bool,
+    /// Whether submodules are fetched too.
+    pub submodules: bool,
+    /// The commit that the reference must stand for; at least its first seven digits.
+    pub checksum: Option<String>,
 }
 
 impl Source {
@@ -106,6 +138,9 @@ pub enum Network {
 pub struct FileOp {
     /// The changes.
     pub actions: Vec<FileAction>,
+    /// True when the changes are made on an empty root and their layer is put on top of input 0 as it is: what
+    /// input 0 holds counts for the names of owners and for nothing else.
+    pub link: bool,
 }
 
 /// One change of a [`FileOp`].
@@ -137,9 +172,10 @@ pub struct CopyAction {
     /// Owner of what is copied. `None` keeps the owner that the source has in a stage or an image; what
     /// comes from a context belongs to root.
     pub owner: Option<Owner>,
-    /// Permission bits for what is copied (files and directories), octal; `None` keeps the source's.
-    pub mode: Option<u32>,
-    /// Patterns, relative to the source root, of what is left out.
+    /// Permission bits for what is copied (files and directories); `None` keeps the source's.
+    pub mode: Option<ModeChange>,
+    /// Patterns of what is left out, relative to each source that is a directory (or to its pivot), matched against
+    /// the name of each source that is a file.
     pub excludes: Vec<String>,
     /// True for ADD: a source that is a tar archive (compressed or not) by its content is unpacked.
     pub unpack: bool,
@@ -151,6 +187,14 @@ pub struct CopyAction {
 pub enum CopySource {
     /// A path or pattern (Go's `filepath.Match`), relative to the input's root.
     Path(String),
+    /// Files with the directories that they are in, as seen from a pivot.
+    Parents {
+        /// The directory (or a pattern for several), relative to the input's root, below which paths are kept.
+        pivot: String,
+        /// A pattern of the ignore language (`**` spans directories), relative to the pivot: what it matches is
+        /// taken, with all that is below.
+        pattern: String,
+    },
     /// A file written in the Dockerfile.
     Inline {
         /// Its file name.
@@ -158,6 +202,16 @@ pub enum CopySource {
         /// Its content.
         data: Vec<u8>,
     },
+}
+
+/// Permission bits to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModeChange {
+    /// These, whatever the file had (07777).
+    Set(u32),
+    /// A change of what each file has, in the symbolic language of chmod(1), with a umask of 0; see [`crate::mode`].
+    Symbolic(String),
 }
 
 /// An owner as written: names are looked up in the target root's own `/etc/passwd` and `/etc/group`.

@@ -42,20 +42,29 @@ const BUILDKIT_PREFIX: &str = "moby.buildkit.";
 /// The images that were asked for, with the answers.
 pub(super) type Resolved = BTreeMap<BaseRequest, ResolvedBase>;
 
-/// Resolves every image that `target` needs, and gives each needed stage its triggers. Triggers may need
-/// further stages and images; then there is another round.
+/// Resolves every image that the needed stages need, and gives each of them its triggers. Triggers may need
+/// further stages and images; then there is another round. Where `check` is set, an image that cannot be
+/// resolved is only remarked on.
 pub(super) fn resolve(
     stages: &mut Stages<'_>,
-    target: usize,
     bases: &dyn ResolveBase,
+    check: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Resolved {
     let mut resolved = Resolved::new();
     let mut triggered = vec![false; stages.len()];
-    stages.mark_needed(target);
+    let mut unknown: Vec<BaseRequest> = Vec::new();
     loop {
         let errors = diagnostics.len();
-        ask(stages, bases, &mut resolved, diagnostics);
+        let failed = ask(stages, bases, &mut resolved, &unknown);
+        for (request, failure, span) in failed {
+            if check {
+                diagnostics.push(unknown_base(&request, &failure, span));
+                unknown.push(request);
+            } else {
+                diagnostics.push(unresolved(stages, &request, failure, span));
+            }
+        }
         if diagnostics.iter().skip(errors).any(Diagnostic::is_error) {
             break;
         }
@@ -70,38 +79,52 @@ pub(super) fn resolve(
     resolved
 }
 
-/// Asks for all that is needed and not known, at once.
+/// Asks for all that is needed and not known, at once; gives what has no answer, and where it is named.
 fn ask(
     stages: &Stages<'_>,
     bases: &dyn ResolveBase,
     resolved: &mut Resolved,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+    unknown: &[BaseRequest],
+) -> Vec<(BaseRequest, ResolveFailure, Span)> {
     let mut requests: Vec<(BaseRequest, Span)> = Vec::new();
     for index in (0..stages.len()).filter(|index| stages.is_needed(*index)) {
         for origin in stages.origins(index) {
             let Origin::Image(request) = origin else { continue };
-            if !resolved.contains_key(&request) && !requests.iter().any(|(known, _)| *known == request) {
+            if !resolved.contains_key(&request)
+                && !unknown.contains(&request)
+                && !requests.iter().any(|(known, _)| *known == request)
+            {
                 let span = place_of(stages, index, &request);
                 requests.push((request, span));
             }
         }
     }
     if requests.is_empty() {
-        return;
+        return Vec::new();
     }
     let asked: Vec<BaseRequest> = requests.iter().map(|(request, _)| request.clone()).collect();
     let mut answers = bases.resolve(&asked).into_iter();
+    let mut failed = Vec::new();
     for (request, span) in requests {
         match answers.next() {
             Some(Ok(base)) => drop(resolved.insert(request, base)),
-            Some(Err(failure)) => diagnostics.push(unresolved(stages, &request, failure, span)),
+            Some(Err(failure)) => failed.push((request, failure, span)),
             None => {
                 let message = format!("nothing is known about the image {}", request.reference);
-                diagnostics.push(Diagnostic::error("base-image", message, span));
+                failed.push((request, ResolveFailure { message, help: None }, span));
             }
         }
     }
+    failed
+}
+
+/// What a check says instead of failing.
+fn unknown_base(request: &BaseRequest, failure: &ResolveFailure, span: Span) -> Diagnostic {
+    let message = format!(
+        "what depends on the configuration of {} is not checked: {}",
+        request.reference, failure.message
+    );
+    Diagnostic::note("unknown-base", message, span)
 }
 
 /// Where the stage names the image.
@@ -111,12 +134,9 @@ fn place_of(stages: &Stages<'_>, index: usize, request: &BaseRequest) -> Span {
     if is_it(stage.origin.clone().ok()) {
         return stage.source.from.base.span;
     }
-    let copies = stage.source.instructions.iter().filter_map(|instruction| match &instruction.command {
-        Command::Copy(copy) => Some((copy, copy.from.as_ref()?)),
-        _ => None,
-    });
-    let mut found = copies.filter(|(copy, _)| is_it(stages.copy_origin(index, copy).ok().flatten()));
-    found.next().map_or(stage.source.from.span, |(_, from)| from.span)
+    let mut named = stage.source.instructions.iter().flat_map(named_sources);
+    let found = named.find(|from| is_it(stages.named_origin(index, from).ok()));
+    found.map_or(stage.source.from.span, |from| from.span)
 }
 
 fn unresolved(stages: &Stages<'_>, request: &BaseRequest, failure: ResolveFailure, span: Span) -> Diagnostic {

@@ -14,7 +14,7 @@ use crate::image::Healthcheck;
 const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 /// ARGs that are for the builder and never seen by a process.
-const NOT_IN_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+pub(super) const NOT_IN_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 impl StageState {
     /// The command that SHELL makes of a shell form's text.

@@ -126,6 +126,9 @@ impl StageLowering<'_, '_> {
             let FileSource::Path(word) = source else { continue };
             let text = self.expand(word)?;
             refuse_remote(request.keyword, &text, word.span)?;
+            if request.origin.is_none() {
+                self.check_ignored(request.keyword, &text, word.span);
+            }
             sources.push(CopySource::Path(path::beneath_root(&text)));
             shown.push(text);
         }
@@ -172,7 +175,7 @@ impl StageLowering<'_, '_> {
     }
 
     /// The vertex that the paths are in; `None` if its stage could not be lowered, which was reported.
-    fn origin_vertex(&mut self, origin: Option<&Origin>) -> Option<VertexId> {
+    pub(super) fn origin_vertex(&mut self, origin: Option<&Origin>) -> Option<VertexId> {
         let display = |name: String| Display { name, ..Display::default() };
         match origin {
             None => {

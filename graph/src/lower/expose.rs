@@ -24,6 +24,7 @@ impl StageLowering<'_, '_> {
                 .map_err(|error| expansion_failed(word, &error))?;
             self.warn_of_unset(&expanded.unset, word.span);
             for text in &expanded.values {
+                self.check_port(text, word.span);
                 let ports = ports(text).map_err(|reason| {
                     let message = format!("invalid port \"{text}\": {reason}");
                     Box::new(

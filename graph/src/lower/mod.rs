@@ -15,9 +15,11 @@ mod copy;
 mod expose;
 mod gotext;
 mod history;
+mod mounts;
 mod onbuild;
 mod options;
 mod platform;
+mod rules;
 mod run;
 mod scope;
 mod signal;
@@ -26,15 +28,17 @@ mod stages;
 mod step;
 mod workdir;
 
-use kiln_parser::Diagnostic;
+use kiln_parser::check::BUILD_ARGUMENT;
 use kiln_parser::instruction::Dockerfile;
 use kiln_parser::span::Span;
+use kiln_parser::{Checks, Diagnostic};
 
 pub use options::LowerOptions;
 
 use crate::plan::{Plan, ResolveBase};
 use assembly::{Assembly, Lines};
 use platform::Platform;
+use rules::Ignored;
 use scope::Globals;
 use stage::{Build, StageState};
 use stages::Stages;
@@ -69,6 +73,10 @@ pub fn lower(
             None
         }
     };
+    if !diagnostics.is_empty() {
+        let instead = options.build_args.get(BUILD_ARGUMENT).map(String::as_str);
+        diagnostics = Checks::new(source, instead).apply(diagnostics);
+    }
     let plan = plan.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Lowered { plan, diagnostics }
 }
@@ -85,12 +93,25 @@ fn try_lower(
     let globals = Globals::new(dockerfile, options, &platforms, diagnostics);
     let mut stages = Stages::new(dockerfile, &globals, &platforms);
     let target = stages.find_target(options.target.as_deref())?;
-    let resolved = bases::resolve(&mut stages, target, bases, diagnostics);
+    if options.check && options.target.is_none() {
+        stages.mark_all_needed();
+    } else {
+        stages.mark_needed(target);
+    }
+    let resolved = bases::resolve(&mut stages, bases, options.check, diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(None);
     }
     let lines = Lines::new(source);
-    let build = Build { lines: &lines, options, globals: &globals, stages: &stages, resolved: &resolved };
+    let ignored = Ignored::new(&options.ignore);
+    let build = Build {
+        lines: &lines,
+        options,
+        globals: &globals,
+        stages: &stages,
+        resolved: &resolved,
+        ignored: ignored.as_ref(),
+    };
     let mut assembly = Assembly::default();
     let mut done = Vec::new();
     for index in 0..stages.len() {

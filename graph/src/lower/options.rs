@@ -26,6 +26,9 @@ pub struct LowerOptions {
     pub no_cache: bool,
     /// `--network`: for each RUN that does not choose its own.
     pub network: Network,
+    /// True when the file is only checked: without a target every stage is looked at, and a base that cannot be
+    /// resolved is no mistake. Nothing is concluded from what such a base may hold.
+    pub check: bool,
 }
 
 impl Default for LowerOptions {
@@ -40,6 +43,7 @@ impl Default for LowerOptions {
             ignore: Vec::new(),
             no_cache: false,
             network: Network::Host,
+            check: false,
         }
     }
 }

@@ -51,9 +51,23 @@ impl Lookup for Environment {
     }
 }
 
+/// What a word of a FROM expanded to.
+#[derive(Debug, Default)]
+pub(super) struct FromWord {
+    pub value: String,
+    /// Variables that are set.
+    pub used: Vec<String>,
+    /// Variables that are not.
+    pub unset: Vec<String>,
+    /// To be given only if the stage is needed.
+    pub warnings: Vec<Diagnostic>,
+}
+
 /// The global scope.
 pub(super) struct Globals {
     pub environment: Environment,
+    /// What it would be without build arguments; `None` where that cannot be said.
+    pub defaults: Option<Environment>,
     pub lex: Lex,
     /// Names that a FROM may use, with or without a value.
     declared: BTreeSet<String>,
@@ -69,6 +83,7 @@ impl Globals {
     ) -> Self {
         let lex = Lex::new(dockerfile.escape());
         let mut environment = automatic(dockerfile, options, platforms);
+        let defaults = defaults(dockerfile, lex, environment.clone());
         let mut declared: BTreeSet<String> = environment.names().map(str::to_owned).collect();
         for (declaration, _) in &dockerfile.global_args {
             let name = &declaration.name.value;
@@ -79,18 +94,18 @@ impl Globals {
             }
             declared.insert(name.clone());
         }
-        Self { environment, lex, declared }
+        Self { environment, defaults, lex, declared }
     }
 
-    /// Expands a word of a FROM. The second value holds warnings, to be given only if the stage is needed.
-    pub fn expand_from(&self, word: &Word) -> Checked<(String, Vec<Diagnostic>)> {
-        let Expanded { value, unset, .. } = self
+    /// Expands a word of a FROM.
+    pub fn expand_from(&self, word: &Word) -> Checked<FromWord> {
+        let Expanded { value, unset, used } = self
             .lex
             .expand_word(&word.value, &self.environment)
             .map_err(|error| expansion_failed(word, &error))?;
         let undeclared = unset.iter().filter(|name| !self.declared.contains(*name));
         let warnings = undeclared.map(|name| self.undeclared_in_from(name, word.span)).collect();
-        Ok((value, warnings))
+        Ok(FromWord { value, used, unset, warnings })
     }
 
     fn undeclared_in_from(&self, name: &str, span: Span) -> Diagnostic {
@@ -124,6 +139,16 @@ fn automatic(dockerfile: &Dockerfile, options: &LowerOptions, platforms: &Platfo
         environment.set(name, options.build_args.get(name).unwrap_or(&value));
     }
     environment
+}
+
+/// The ARGs before the first FROM as they are without build arguments, on top of the platform variables.
+fn defaults(dockerfile: &Dockerfile, lex: Lex, mut environment: Environment) -> Option<Environment> {
+    for (declaration, _) in &dockerfile.global_args {
+        let Some(default) = &declaration.default else { continue };
+        let value = lex.expand_word(&default.value, &environment).ok()?.value;
+        environment.set(&declaration.name.value, &value);
+    }
+    Some(environment)
 }
 
 fn global_value(

@@ -9,6 +9,7 @@ use super::bases::{Resolved, inherited_config, scratch_config};
 use super::onbuild;
 use super::options::LowerOptions;
 use super::platform::Platform;
+use super::rules::Ignored;
 use super::scope::{Environment, Globals};
 use super::stages::{Origin, Stages};
 use crate::graph::{Display, Location, VertexId};
@@ -25,6 +26,7 @@ pub(super) struct Build<'b> {
     pub globals: &'b Globals,
     pub stages: &'b Stages<'b>,
     pub resolved: &'b Resolved,
+    pub ignored: Option<&'b Ignored>,
 }
 
 /// What a stage has become so far; stages that start from it start with a copy.
@@ -42,6 +44,10 @@ pub(super) struct StageState {
     pub cwd: String,
     /// Whether CMD was given in this very stage: then ENTRYPOINT leaves it alone.
     pub cmd_set: bool,
+    /// Whether WORKDIR was given in this file.
+    pub workdir_set: bool,
+    /// Whether the configuration of the base is known: always, but in a check.
+    pub base_known: bool,
 }
 
 impl StageState {
@@ -56,7 +62,8 @@ impl StageState {
         if !working_dir.is_empty() && !working_dir.starts_with('/') {
             working_dir.clone_from(&cwd);
         }
-        Self { vertex, config, environment, args: Vec::new(), cwd, cmd_set: false }
+        let (args, cmd_set, workdir_set) = (Vec::new(), false, false);
+        Self { vertex, config, environment, args, cwd, cmd_set, workdir_set, base_known: true }
     }
 }
 
@@ -139,7 +146,9 @@ impl Build<'_> {
                 Some(StageState::new(vertex, scratch_config(&stage.platform)))
             }
             Origin::Image(request) => {
-                let base = self.resolved.get(request)?;
+                let Some(base) = self.resolved.get(request) else {
+                    return self.options.check.then(|| self.start_unknown(request, assembly));
+                };
                 diagnostics.extend(platform_mismatch(request, &base.config, stage.source.from.base.span));
                 let name = progress.name(&stage.label, &from_text(request, &base.digest));
                 let location = Some(self.lines.location(stage.source.from.span));
@@ -148,6 +157,13 @@ impl Build<'_> {
                 Some(StageState::new(vertex, inherited_config(&base.config)))
             }
         }
+    }
+
+    /// The state of a stage in a check that could not learn about its base.
+    fn start_unknown(&self, request: &BaseRequest, assembly: &mut Assembly) -> StageState {
+        let vertex = assembly.source(self.image(request), Display::default());
+        let state = StageState::new(vertex, inherited_config(&ImageConfig::default()));
+        StageState { base_known: false, ..state }
     }
 
     /// The source that stands for an image.
@@ -210,6 +226,11 @@ impl StageLowering<'_, '_> {
         let found = self.diagnostics.split_off(before);
         let relocated = found.into_iter().map(|finding| onbuild::relocate(finding, &trigger.text, from));
         self.diagnostics.extend(relocated);
+    }
+
+    /// Whether a trigger of the base is being lowered.
+    pub fn is_trigger(&self) -> bool {
+        self.trigger_of.is_some()
     }
 
     /// Keeps a finding, once.

@@ -10,8 +10,8 @@ use kiln_parser::span::Span;
 use kiln_parser::suggest;
 
 use super::platform::Platform;
-use super::scope::{Environment, Globals, expansion_failed};
-use super::{Checked, Platforms};
+use super::scope::{Environment, FromWord, Globals, expansion_failed};
+use super::{Checked, Platforms, mounts, rules};
 use crate::plan::BaseRequest;
 
 /// The base that has no files.
@@ -138,6 +138,11 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// Marks all stages.
+    pub fn mark_all_needed(&mut self) {
+        self.all.iter_mut().for_each(|stage| stage.needed = true);
+    }
+
     /// Marks what the stages that are marked already need by now: their triggers may have come later.
     pub fn mark_needed_again(&mut self) {
         let needed: Vec<usize> = (0..self.len()).filter(|index| self.is_needed(*index)).collect();
@@ -152,12 +157,10 @@ impl<'a> Stages<'a> {
     /// Everything that the stage takes files from.
     pub fn origins(&self, index: usize) -> impl Iterator<Item = Origin> {
         let stage = &self.all[index];
-        let copies = stage.triggers.iter().chain(&stage.source.instructions);
-        let copied = copies.filter_map(move |instruction| match &instruction.command {
-            Command::Copy(copy) => self.copy_origin(index, copy).ok().flatten(),
-            _ => None,
-        });
-        stage.origin.iter().cloned().chain(copied)
+        let instructions = stage.triggers.iter().chain(&stage.source.instructions);
+        let named = instructions.flat_map(named_sources);
+        let named = named.filter_map(move |from| self.named_origin(index, from).ok());
+        stage.origin.iter().cloned().chain(named)
     }
 
     /// What is wrong with the FROM of a stage.
@@ -168,7 +171,11 @@ impl<'a> Stages<'a> {
 
     /// What a COPY in stage `index` takes its files from; `None` is the context.
     pub fn copy_origin(&self, index: usize, copy: &Copy) -> Checked<Option<Origin>> {
-        let Some(from) = &copy.from else { return Ok(None) };
+        copy.from.as_ref().map(|from| self.named_origin(index, from)).transpose()
+    }
+
+    /// What `from` means in stage `index`, whether a COPY or a mount says it.
+    pub fn named_origin(&self, index: usize, from: &Word) -> Checked<Origin> {
         let expanded = self
             .globals
             .lex
@@ -184,12 +191,12 @@ impl<'a> Stages<'a> {
         let found = self.named(&name, index).or_else(|| self.named(&name, self.len()));
         let found = found.or_else(|| name.parse::<usize>().ok());
         match found {
-            Some(stage) if stage < index => Ok(Some(Origin::Stage(stage))),
+            Some(stage) if stage < index => Ok(Origin::Stage(stage)),
             Some(stage) if stage == index => {
-                Err(error("circular-dependency", format!("stage \"{name}\" copies from itself")))
+                Err(error("circular-dependency", format!("stage \"{name}\" takes files from itself")))
             }
             Some(stage) if stage < self.len() => {
-                let message = format!("cannot copy from stage \"{name}\": it is defined later in the file");
+                let message = format!("cannot take files from stage \"{name}\": it is defined later in the file");
                 Err(Box::new(
                     error("forward-reference", message).with_help("move that stage before this one"),
                 ))
@@ -199,7 +206,7 @@ impl<'a> Stages<'a> {
                 Err(error("unknown-stage", message))
             }
             None if name.is_empty() => Err(error("empty-from", "--from is empty".to_owned())),
-            None => Ok(Some(outside(name, &self.target_platform))),
+            None => Ok(outside(name, &self.target_platform)),
         }
     }
 
@@ -210,8 +217,10 @@ impl<'a> Stages<'a> {
         warnings: &mut Vec<Diagnostic>,
     ) -> Checked<Platform> {
         let Some(word) = &source.from.platform else { return Ok(platforms.target.clone()) };
-        let (text, found) = self.globals.expand_from(word)?;
-        warnings.extend(found);
+        let mut found = self.globals.expand_from(word)?;
+        warnings.append(&mut found.warnings);
+        warnings.extend(rules::platform_flag(source, word, &found, platforms, self.globals));
+        let text = found.value;
         let error = |message: String| Box::new(Diagnostic::error("invalid-platform", message, word.span));
         if text.is_empty() {
             return Err(error(format!("empty platform value from expression {}", word.value)));
@@ -226,7 +235,8 @@ impl<'a> Stages<'a> {
         warnings: &mut Vec<Diagnostic>,
     ) -> Checked<Origin> {
         let base = &source.from.base;
-        let (name, found) = self.globals.expand_from(base)?;
+        warnings.extend(rules::default_base(base, self.globals));
+        let FromWord { value: name, warnings: found, .. } = self.globals.expand_from(base)?;
         warnings.extend(found);
         if name.is_empty() {
             let message = format!("base name ({}) should not be blank", base.value);
@@ -248,6 +258,15 @@ impl<'a> Stages<'a> {
         stages.iter().rposition(|stage| {
             stage.source.from.name.as_ref().is_some_and(|known| known.value.eq_ignore_ascii_case(name))
         })
+    }
+}
+
+/// The words with which an instruction names stages and images that it takes files from.
+pub(super) fn named_sources(instruction: &Instruction) -> Vec<&Word> {
+    match &instruction.command {
+        Command::Copy(copy) => copy.from.iter().collect(),
+        Command::Run(run) => run.mounts.iter().filter_map(mounts::named_source).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use kiln_parser::span::Span;
 use kiln_parser::suggest;
 
 use super::Checked;
+use super::config::NOT_IN_ENVIRONMENT;
 use super::scope::expansion_failed;
 use super::stage::StageLowering;
 
@@ -17,11 +18,13 @@ impl StageLowering<'_, '_> {
             Command::Add(add) => self.add(instruction, add),
             Command::Arg(declarations) => self.arg(declarations),
             Command::Cmd(line) => {
+                self.check_shell_form(instruction, line);
                 self.cmd(line);
                 Ok(())
             }
             Command::Copy(copy) => self.copy(instruction, copy),
             Command::Entrypoint(line) => {
+                self.check_shell_form(instruction, line);
                 self.entrypoint(line);
                 Ok(())
             }
@@ -75,10 +78,16 @@ impl StageLowering<'_, '_> {
         expanded.map_or_else(|_| instruction.text.clone(), |expanded| expanded.value)
     }
 
-    /// Warns of variables that nothing sets. An ARG without a value is declared on purpose.
+    /// Warns of variables that nothing sets. An ARG without a value is declared on purpose, and what is not known
+    /// of a base may set anything.
     pub fn warn_of_unset(&mut self, unset: &[String], span: Span) {
+        if !self.state.base_known {
+            return;
+        }
         for name in unset {
-            if self.state.args.iter().any(|(declared, _)| declared == name) {
+            if NOT_IN_ENVIRONMENT.contains(&name.as_str())
+                || self.state.args.iter().any(|(declared, _)| declared == name)
+            {
                 continue;
             }
             let meant = suggest::nearest(name, self.state.environment.names());

@@ -15,6 +15,7 @@ const MODE: u32 = 0o755;
 impl StageLowering<'_, '_> {
     pub(super) fn workdir(&mut self, instruction: &Instruction, directory: &Word) -> Checked<()> {
         let written = self.expand(directory)?;
+        self.check_workdir(directory, &written);
         let cwd = path::resolve(&self.state.cwd, &written);
         // An absolute path goes into the configuration as it was written, as in Docker: `/app/` stays `/app/`.
         let shown = if written.starts_with('/') { written } else { cwd.clone() };

@@ -27,6 +27,7 @@ pub fn read(flags: &BuildFlags, source: &BuildSource, session: &Session) -> Resu
         ignore: source.ignore.clone(),
         no_cache: flags.no_cache,
         network: network(flags.network.as_deref())?,
+        check: false,
     })
 }
 

@@ -1,0 +1,3 @@
+FROM scratch
+COPY . /app
+COPY ["target/release/app", "/"]

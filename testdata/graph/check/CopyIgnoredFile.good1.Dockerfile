@@ -1,0 +1,4 @@
+FROM scratch
+COPY . /app
+COPY src /src
+ADD a.txt b.txt /

@@ -1,0 +1,3 @@
+FROM scratch
+COPY src /
+COPY src/main.rs /

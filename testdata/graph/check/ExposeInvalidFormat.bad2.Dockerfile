@@ -1,0 +1,3 @@
+FROM debian:12
+ARG PORT=5000:5000
+EXPOSE $PORT [::1]:53:53/udp

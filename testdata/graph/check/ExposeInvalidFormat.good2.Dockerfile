@@ -1,0 +1,3 @@
+FROM debian:12
+ARG PORT=80
+EXPOSE ${PORT}/udp

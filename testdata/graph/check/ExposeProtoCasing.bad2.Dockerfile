@@ -1,0 +1,3 @@
+FROM debian:12
+ARG P=UDP
+EXPOSE 53/$P

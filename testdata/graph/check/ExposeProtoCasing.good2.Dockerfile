@@ -1,0 +1,3 @@
+FROM debian:12
+# check=skip=ExposeProtoCasing
+EXPOSE 80/TCP

@@ -1,0 +1,1 @@
+FROM never-heard-of

@@ -1,0 +1,3 @@
+ARG TAG=12
+ARG BASE=debian:$TAG
+FROM $BASE

@@ -1,0 +1,3 @@
+FROM debian:12
+CMD run me
+ENTRYPOINT exec me

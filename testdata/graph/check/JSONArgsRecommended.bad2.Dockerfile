@@ -1,0 +1,4 @@
+from debian:12 as a
+entrypoint me
+from a
+cmd me

@@ -1,0 +1,2 @@
+FROM --platform=$BUILDPLATFROM$BUILDPLATFORM debian:12
+FROM debian:${V}12

@@ -1,0 +1,1 @@
+FROM --platform=$BUILDPLATFORM debian:${V:-12}

@@ -1,0 +1,4 @@
+FROM debian:12
+ARG DIRECTORY=/a
+WORKDIR $DIRCTORY/b
+COPY $foo .

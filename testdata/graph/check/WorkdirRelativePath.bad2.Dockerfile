@@ -1,0 +1,4 @@
+FROM service AS a
+FROM a
+ARG D=x
+WORKDIR $D
