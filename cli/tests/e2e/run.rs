@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use crate::support::environment::TestEnvironment;
+use crate::support::tool::{run, tool};
 
 fn busybox() -> (TestEnvironment, String) {
     let env = TestEnvironment::new();
@@ -67,6 +68,21 @@ fn standard_input_reaches_the_process() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "through and back\n");
     assert_eq!(env.run(["run", "--rm", &image, "cat"]).ok(), "", "without -i there is no input");
+}
+
+#[test]
+fn a_terminal_is_one() {
+    let (env, image) = busybox();
+    let inner = format!(
+        "{} run --rm -it {image} sh -c 'tty; test -t 0 && test -t 1 && test -t 2 && echo all; stty size; exit 5'",
+        env!("CARGO_BIN_EXE_kiln")
+    );
+    let mut script = tool("script");
+    env.prepare(&mut script).args(["--quiet", "--return", "--command"]);
+    let outcome = run(script.arg(format!("stty rows 33 cols 99; {inner}")).arg("/dev/null"));
+    assert_eq!(outcome.code(), 5, "{outcome}");
+    let lines: Vec<&str> = outcome.stdout.lines().map(str::trim).collect();
+    assert_eq!(lines, ["/dev/pts/0", "all", "33 99"], "{outcome}");
 }
 
 #[test]
