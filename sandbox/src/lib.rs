@@ -30,5 +30,7 @@ mod wire;
 pub use error::SandboxError;
 pub use exit::Exit;
 pub use spawn::{Sandbox, Signaller, resize, spawn};
-pub use spec::{Mount, MountKind, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
+pub use spec::{
+    ChangesDirectory, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,
+};
 pub use supervisor::run_child_if_asked;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::cgroup::{Hierarchy, Layout};
-use crate::{Mount, MountKind, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
+use crate::{Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
 
 /// One thing to do. `Display` completes the sentence "cannot …".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,9 @@ pub(crate) enum Step {
     /// Show a directory or file of the host.
     Bind { target: String, source: PathBuf, read_only: bool, recursive: bool },
     /// Show a file with this content.
-    File { target: String, data: Vec<u8>, mode: u32, read_only: bool },
+    File { target: String, data: Vec<u8>, mode: u32, owner: (u32, u32), read_only: bool },
+    /// Show a part of a tree.
+    Part { target: String, tree: MountTree, path: PathBuf, directory: bool, read_only: bool },
     /// Make what is mounted here, or this path of it, read-only.
     ReadOnly(String),
     /// Hide a path behind nothing.
@@ -162,8 +164,8 @@ fn targets(spec: &RunSpec) -> Vec<Target> {
         path: mount.target.clone(),
         kind: match &mount.kind {
             MountKind::Bind { source, .. } => TargetKind::Like(source.clone()),
-            MountKind::Tmpfs { .. } => TargetKind::Directory,
-            MountKind::File { .. } => TargetKind::File,
+            MountKind::Tmpfs { .. } | MountKind::Part { directory: true, .. } => TargetKind::Directory,
+            MountKind::File { .. } | MountKind::Part { .. } => TargetKind::File,
         },
     }));
     targets
@@ -173,7 +175,7 @@ fn network_files(spec: &RunSpec) -> impl Iterator<Item = Step> {
     let files = [("/etc/resolv.conf", &spec.resolv_conf), ("/etc/hosts", &spec.hosts)];
     files.into_iter().filter_map(|(target, data)| {
         let data = data.clone()?;
-        Some(Step::File { target: target.to_owned(), data, mode: 0o644, read_only: false })
+        Some(Step::File { target: target.to_owned(), data, mode: 0o644, owner: (0, 0), read_only: false })
     })
 }
 
@@ -188,9 +190,16 @@ fn user_mount(mount: &Mount) -> Step {
             parameters.extend(size.map(|size| parameter("size", size.to_string())));
             Step::Mount(NewMount { parameters, programs: true, follow: true, ..new_mount(&target, "tmpfs") })
         }
-        MountKind::File { data, mode } => {
-            Step::File { target, data: data.clone(), mode: *mode, read_only: true }
+        MountKind::File { data, mode, uid, gid } => {
+            Step::File { target, data: data.clone(), mode: *mode, owner: (*uid, *gid), read_only: true }
         }
+        MountKind::Part { tree, path, directory, read_only } => Step::Part {
+            target,
+            tree: tree.clone(),
+            path: path.clone(),
+            directory: *directory,
+            read_only: *read_only,
+        },
     }
 }
 
@@ -266,6 +275,7 @@ impl fmt::Display for Step {
             Step::Link { path, .. } => write!(f, "make the symlink `{path}`"),
             Step::Bind { target, source, .. } => write!(f, "mount `{}` on `{target}`", source.display()),
             Step::File { target, .. } => write!(f, "provide the file `{target}`"),
+            Step::Part { target, path, .. } => write!(f, "mount `{}` on `{target}`", path.display()),
             Step::ReadOnly(path) => write!(f, "make `{path}` read-only"),
             Step::Mask(path) => write!(f, "hide `{path}`"),
             Step::Terminal { .. } => write!(f, "open a terminal"),

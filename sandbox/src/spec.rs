@@ -198,13 +198,52 @@ pub enum MountKind {
         /// Permission bits of its root directory.
         mode: u32,
     },
-    /// A read-only file with this content, owned by root.
+    /// A read-only file with this content. It is kept in memory.
     File {
         /// The content.
         data: Vec<u8>,
         /// Permission bits.
         mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
     },
+    /// A part of a tree that nobody vouches for: whatever links it holds, the path leads nowhere outside of it.
+    Part {
+        /// The tree.
+        tree: MountTree,
+        /// Which part: symlinks are followed beneath the tree's root, and so are `..`.
+        path: PathBuf,
+        /// Whether a directory lies there, or anything else.
+        directory: bool,
+        /// Whether writing is refused.
+        read_only: bool,
+    },
+}
+
+/// What a [`MountKind::Part`] is a part of. Directories are absolute paths of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountTree {
+    /// A directory of the host. Directories that are missing on the way to the part are made, owned by root with mode
+    /// 0755.
+    Directory(PathBuf),
+    /// The merged tree of some layers.
+    Layers {
+        /// Read-only layer trees, the topmost first. May be empty.
+        lowers: Vec<PathBuf>,
+        /// Receives what is written; without one, nothing can be.
+        changes: Option<ChangesDirectory>,
+    },
+}
+
+/// Where the changes of an overlay go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangesDirectory {
+    /// Receives the changes; its own mode and owner are those of the tree's root.
+    pub upper: PathBuf,
+    /// An empty directory for the kernel's use on the same file system as `upper`.
+    pub work: PathBuf,
 }
 
 /// What the process reads.

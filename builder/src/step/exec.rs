@@ -135,7 +135,7 @@ fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host) -> RunSpe
     }
     let mounts = op.mounts.iter().map(|mount| match mount {
         ExecMount::File { target, data, mode } => {
-            Mount { target: target.clone(), kind: MountKind::File { data: data.clone(), mode: *mode } }
+            Mount { target: target.clone(), kind: MountKind::File { data: data.clone(), mode: *mode, uid: 0, gid: 0 } }
         }
         ExecMount::Tmpfs { target, size } => {
             Mount { target: target.clone(), kind: MountKind::Tmpfs { size: *size, mode: TMPFS_MODE } }

@@ -9,6 +9,7 @@ mod devices;
 mod execute;
 mod mounts;
 mod overlay;
+mod parts;
 mod perform;
 mod rootfs;
 mod streams;

@@ -13,7 +13,8 @@ use rustix::mount::{MountAttrFlags, UnmountFlags};
 
 use super::beneath::Leaf;
 use super::rootfs::Scratch;
-use super::{Never, beneath, credentials, devices, die_with, execute, mounts, rootfs, streams};
+use super::{Never, beneath, credentials, devices, die_with, execute, mounts, parts, rootfs, streams};
+use crate::MountTree;
 use crate::error::Failure;
 use crate::plan::{NewMount, Step};
 use crate::sys;
@@ -81,8 +82,11 @@ impl<'a> Init<'a> {
             Step::Bind { target, source, read_only, recursive } => {
                 self.ground()?.bind(target, source, *read_only, *recursive)
             }
-            Step::File { target, data, mode, read_only } => {
-                self.ground()?.file(target, data, *mode, *read_only)
+            Step::File { target, data, mode, owner, read_only } => {
+                self.ground()?.file(target, data, *mode, *owner, *read_only)
+            }
+            Step::Part { target, tree, path, directory, read_only } => {
+                self.ground()?.part(target, tree, path, *directory, *read_only)
             }
             Step::ReadOnly(path) => self.ground()?.make_read_only(path),
             Step::Mask(path) => self.ground()?.mask(path),
@@ -149,13 +153,37 @@ impl Ground {
         mounts::attach(&view, &self.place(target, leaf, true)?)
     }
 
-    fn file(&mut self, target: &str, data: &[u8], mode: u32, read_only: bool) -> io::Result<()> {
-        let file = self.scratch.file(data, mode)?;
+    fn file(
+        &mut self,
+        target: &str,
+        data: &[u8],
+        mode: u32,
+        owner: (u32, u32),
+        read_only: bool,
+    ) -> io::Result<()> {
+        let file = self.scratch.file(data, mode, owner)?;
         let view = mounts::clone(&file, false)?;
         if read_only {
             sys::set_mount_read_only(&view, false)?;
         }
         mounts::attach(&view, &self.place(target, Leaf::File, true)?)
+    }
+
+    fn part(
+        &mut self,
+        target: &str,
+        tree: &MountTree,
+        path: &Path,
+        directory: bool,
+        read_only: bool,
+    ) -> io::Result<()> {
+        let part = parts::open(tree, path, &mut self.scratch)?;
+        let view = mounts::clone(&part, false)?;
+        if read_only {
+            sys::set_mount_read_only(&view, false)?;
+        }
+        let leaf = if directory { Leaf::Directory } else { Leaf::File };
+        mounts::attach(&view, &self.place(target, leaf, true)?)
     }
 
     fn make_read_only(&self, path: &str) -> io::Result<()> {

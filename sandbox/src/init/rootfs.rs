@@ -6,9 +6,9 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::MountAttrFlags;
 
 use super::overlay::{self, Changes};
@@ -39,12 +39,20 @@ impl Scratch {
         open_directory(&self.mount, name)
     }
 
+    /// A name that nothing in it has.
+    pub(super) fn new_name(&mut self) -> String {
+        self.files += 1;
+        format!("tree-{}", self.files)
+    }
+
     /// A file with this content.
-    pub(super) fn file(&mut self, data: &[u8], mode: u32) -> io::Result<OwnedFd> {
+    pub(super) fn file(&mut self, data: &[u8], mode: u32, owner: (u32, u32)) -> io::Result<OwnedFd> {
         self.files += 1;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o7777);
         let file = rustix::fs::openat(&self.mount, format!("file-{}", self.files), flags, mode)?;
+        let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+        rustix::fs::fchown(&file, Some(uid), Some(gid))?;
         let mut file = std::fs::File::from(file);
         io::Write::write_all(&mut file, data)?;
         Ok(file.into())
@@ -70,7 +78,7 @@ fn open_directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
 /// Mounts the root on a directory of the scratch file system; returns its root directory.
 pub(super) fn mount(root: &Root, targets: &[Target], scratch: &Scratch) -> Result<OwnedFd, Failure> {
     let failed = |error: io::Error| Failure::step("mount the root file system", error);
-    let mut lowers = open_lowers(root)?;
+    let mut lowers = open_lowers(root.lowers())?;
     let changes = match root {
         Root::Overlay { upper, work, .. } => Changes { upper: open_host(upper)?, work: open_host(work)? },
         Root::OverlayScratch { size, .. } => changes_in_memory(*size, scratch).map_err(failed)?,
@@ -90,8 +98,8 @@ pub(super) fn mount(root: &Root, targets: &[Target], scratch: &Scratch) -> Resul
     overlay::mount(&layers, Some(&changes), scratch, "root").map_err(failed)
 }
 
-fn open_lowers(root: &Root) -> Result<Vec<OwnedFd>, Failure> {
-    let lowers = root.lowers();
+/// Opens layer trees, as many as can be mounted.
+pub(super) fn open_lowers(lowers: &[PathBuf]) -> Result<Vec<OwnedFd>, Failure> {
     if lowers.len() > MAX_LOWERS {
         let error =
             io::Error::other(format!("{} layers, and Linux mounts at most {MAX_LOWERS}", lowers.len()));
@@ -100,7 +108,8 @@ fn open_lowers(root: &Root) -> Result<Vec<OwnedFd>, Failure> {
     lowers.iter().map(|path| open_host(path)).collect()
 }
 
-fn open_host(path: &Path) -> Result<OwnedFd, Failure> {
+/// Opens a directory of the host.
+pub(super) fn open_host(path: &Path) -> Result<OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, path, flags, Mode::empty())
         .map_err(|errno| Failure::step(format!("open the directory `{}`", path.display()), errno))

@@ -13,6 +13,7 @@ mod identity;
 mod isolation;
 mod lifetime;
 mod network;
+mod parts;
 mod process;
 mod program;
 mod root;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     tests.extend(isolation::TESTS);
     tests.extend(lifetime::TESTS);
     tests.extend(network::TESTS);
+    tests.extend(parts::TESTS);
     tests.extend(process::TESTS);
     tests.extend(root::TESTS);
     tests.extend(terminal::TESTS);

@@ -194,7 +194,7 @@ fn a_large_specification_arrives() {
     spec.env.push(("LONG".into(), "x".repeat(100_000)));
     spec.mounts.push(kiln_sandbox::Mount {
         target: "/data".into(),
-        kind: kiln_sandbox::MountKind::File { data: vec![b'x'; 1 << 20], mode: 0o644 },
+        kind: kiln_sandbox::MountKind::File { data: vec![b'x'; 1 << 20], mode: 0o644, uid: 0, gid: 0 },
     });
     assert_eq!(run(&spec).lines(), ["1048576", "100000"]);
 }

@@ -34,7 +34,7 @@ fn only_what_the_command_wrote_is_in_the_upper_directory() {
     spec.mounts = vec![
         Mount {
             target: "/run/secrets/s".into(),
-            kind: MountKind::File { data: b"s\n".to_vec(), mode: 0o400 },
+            kind: MountKind::File { data: b"s\n".to_vec(), mode: 0o400, uid: 0, gid: 0 },
         },
         Mount { target: "/var/cache/x".into(), kind: MountKind::Tmpfs { size: None, mode: 0o755 } },
         bind("/deep/er/host", fixture.beside("host"), false, true),
@@ -233,7 +233,7 @@ fn files_are_read_only_with_their_mode() {
         fixture.shell("/dev/pipes/script; stat -c '%a %u' /dev/pipes/script; echo x > /dev/pipes/script");
     let data = b"#!/bin/sh\necho from the script\n".to_vec();
     spec.mounts =
-        vec![Mount { target: "/dev/pipes/script".into(), kind: MountKind::File { data, mode: 0o755 } }];
+        vec![Mount { target: "/dev/pipes/script".into(), kind: MountKind::File { data, mode: 0o755, uid: 0, gid: 0 } }];
     let output = run(&spec);
     assert_eq!((output.exit, output.stdout.as_str()), (Exit::Code(1), "from the script\n755 0\n"));
     assert!(output.stderr.contains("Read-only file system"));
