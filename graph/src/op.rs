@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Op {
     /// Brings content in from outside the graph. No inputs.
     Source(Source),
-    /// Runs a process. Input 0 is its root file system; the result is that plus one layer.
+    /// Runs a process. Input 0 is its root file system; the result is that plus one layer. Its mounts show the others.
     Exec(Exec),
     /// Changes files without running a process. Input 0 is the root that is changed; the result is that plus one layer.
     File(FileOp),
@@ -121,6 +121,88 @@ pub enum ExecMount {
         /// Limit in bytes.
         size: Option<u64>,
     },
+    /// Files of an input.
+    Bind {
+        /// Which input of the vertex; never 0. Its result is a file system.
+        input: usize,
+        /// What of it: a path relative to its root, in which symlinks are followed beneath that root; `.` is all.
+        source: String,
+        /// Absolute path inside the root.
+        target: String,
+        /// Whether writing is refused. What is written otherwise is forgotten at the end.
+        read_only: bool,
+    },
+    /// A directory that outlives the build. What it holds must not matter to the result.
+    Cache(CacheMount),
+    /// A value that is given to the build and stays in no layer. Its id enters a cache key, never its value.
+    Secret {
+        /// The name under which the build was given the value.
+        id: String,
+        /// Absolute path inside the root of the file that holds it; `None` makes no file.
+        target: Option<String>,
+        /// The variable that holds it.
+        env: Option<String>,
+        /// Permissions and owner of the file.
+        access: Access,
+        /// Whether the process may not run without it.
+        required: bool,
+    },
+    /// The socket of an SSH agent of the caller's.
+    Ssh {
+        /// The name under which the build was given the agent.
+        id: String,
+        /// Absolute path inside the root.
+        target: String,
+        /// Permissions and owner of the socket.
+        access: Access,
+        /// Whether the process may not run without it.
+        required: bool,
+    },
+}
+
+/// A cache mount of an [`Exec`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheMount {
+    /// Keeps caches of one name apart; empty for everybody's.
+    pub namespace: String,
+    /// Names the cache: any text, not a path.
+    pub id: String,
+    /// Absolute path inside the root.
+    pub target: String,
+    /// How processes that run at the same time use it.
+    pub sharing: Sharing,
+    /// Which input of the vertex a new cache begins as a copy of; `None` begins with nothing.
+    pub input: Option<usize>,
+    /// Relative to that input's root, what of it is copied; without an input, the directory in the cache that is
+    /// mounted. `.` is all.
+    pub source: String,
+    /// Permissions and owner of a new cache's root, if they are not those of [`input`](Self::input) or the default.
+    pub access: Option<Access>,
+    /// Whether writing is refused.
+    pub read_only: bool,
+}
+
+/// How processes that run at the same time use a cache mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Together.
+    Shared,
+    /// Each one has its own.
+    Private,
+    /// One after the other.
+    Locked,
+}
+
+/// Permission bits and numeric owner of something that is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Permission bits.
+    pub mode: u32,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
 }
 
 /// The network of an [`Exec`].

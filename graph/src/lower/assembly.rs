@@ -34,6 +34,22 @@ impl Assembly {
         VertexId(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
+    /// The vertex that does exactly this, made if there is none yet.
+    pub fn shared(&mut self, vertex: Vertex) -> VertexId {
+        let known =
+            self.vertices.iter().position(|known| known.op == vertex.op && known.inputs == vertex.inputs);
+        match known {
+            Some(index) => VertexId(u32::try_from(index).unwrap_or(u32::MAX)),
+            None => self.add(vertex),
+        }
+    }
+
+    /// Whether the vertex is a directory given to the build, which is no file system yet.
+    pub fn is_context(&self, id: VertexId) -> bool {
+        let op = self.vertices.get(id.index()).map(|vertex| &vertex.op);
+        matches!(op, Some(Op::Source(Source::Context { .. })))
+    }
+
     /// The source without files.
     pub fn scratch(&mut self) -> VertexId {
         let name = "FROM scratch".to_owned();

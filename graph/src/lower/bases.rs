@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use kiln_parser::Diagnostic;
-use kiln_parser::instruction::Command;
 use kiln_parser::span::Span;
 use kiln_parser::suggest;
 
 use super::onbuild;
 use super::platform::Platform;
-use super::stages::{Origin, Stages};
+use super::stages::{Origin, Stages, named_sources};
 use crate::image::{ContainerConfig, History, ImageConfig};
 use crate::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
 

@@ -13,12 +13,15 @@ mod bases;
 mod config;
 mod copy;
 mod expose;
+mod files;
 mod gotext;
 mod history;
 mod mounts;
 mod onbuild;
 mod options;
+mod outline;
 mod platform;
+mod remote;
 mod rules;
 mod run;
 mod scope;
@@ -34,6 +37,7 @@ use kiln_parser::span::Span;
 use kiln_parser::{Checks, Diagnostic};
 
 pub use options::LowerOptions;
+pub use outline::{Argument, Outline, Parameter, outline};
 
 use crate::plan::{Plan, ResolveBase};
 use assembly::{Assembly, Lines};

@@ -1,9 +1,7 @@
-//! RUN: the command, its environment, its mounts, and here-documents.
+//! RUN: the command, its environment, and here-documents. Its mounts are [`super::mounts`]'s.
 
 use kiln_parser::Diagnostic;
-use kiln_parser::instruction::{
-    CommandLine, Heredoc, Instruction, Mount, MountKind, Network as RunNetwork, Run, Security, Word,
-};
+use kiln_parser::instruction::{CommandLine, Heredoc, Instruction, Network as RunNetwork, Run, Security};
 use kiln_parser::span::Span;
 
 use super::stage::StageLowering;
@@ -11,7 +9,6 @@ use super::step::not_supported_yet;
 use super::{Checked, scope};
 use crate::graph::Vertex;
 use crate::op::{Exec, ExecMount, Network, Op};
-use crate::path;
 
 /// Where scripts of their own interpreter are shown to the step, as in BuildKit.
 const SCRIPT_DIRECTORY: &str = "/dev/pipes";
@@ -36,9 +33,8 @@ impl StageLowering<'_, '_> {
             self.report(refused);
         }
         let Script { args, mut mounts, summary } = self.script(run, instruction.span)?;
-        for mount in run.mounts.iter().filter(|mount| mount.kind.value == MountKind::Tmpfs) {
-            mounts.push(self.tmpfs(mount)?);
-        }
+        let mut inputs = vec![self.state.vertex];
+        mounts.extend(self.mounts(instruction, run, &mut inputs));
         let network = self.network(run)?;
         let created_by = self.state.run_text(&args);
         let options = self.build.options;
@@ -53,7 +49,7 @@ impl StageLowering<'_, '_> {
             hostname: options.build_args.get(HOSTNAME_ARG).cloned(),
         };
         let display = self.display(instruction, &format!("{}{summary}", instruction.text));
-        let (op, inputs, no_cache) = (Op::Exec(exec), vec![self.state.vertex], options.no_cache);
+        let (op, no_cache) = (Op::Exec(exec), options.no_cache);
         self.state.vertex = self.assembly.add(Vertex { op, inputs, no_cache, display });
         self.state.record_layer(&created_by);
         Ok(())
@@ -95,43 +91,11 @@ impl StageLowering<'_, '_> {
             }
         }
     }
-
-    fn tmpfs(&mut self, mount: &Mount) -> Checked<ExecMount> {
-        let error = |message: String, span| Box::new(Diagnostic::error("invalid-mount", message, span));
-        let Some(target) = &mount.target else {
-            return Err(error("RUN --mount=type=tmpfs needs a target".to_owned(), mount.span));
-        };
-        let written = self.expand(target)?;
-        let path = path::resolve(&self.state.cwd, &written);
-        if path == "/" {
-            return Err(error(format!("invalid mount target \"{written}\""), target.span));
-        }
-        let size = mount.size.as_ref().map(|size| self.size(size)).transpose()?;
-        Ok(ExecMount::Tmpfs { target: path, size })
-    }
-
-    fn size(&mut self, word: &Word) -> Checked<u64> {
-        let text = self.expand(word)?;
-        bytes(&text).ok_or_else(|| {
-            let message = format!("invalid size \"{text}\": write bytes, or a number with k, m or g");
-            Box::new(Diagnostic::error("invalid-mount", message, word.span))
-        })
-    }
 }
 
 /// The flags that cannot be honoured yet.
 fn unsupported(run: &Run) -> Vec<Diagnostic> {
     let mut out = Vec::new();
-    for mount in &run.mounts {
-        let kind = match mount.kind.value {
-            MountKind::Tmpfs => continue,
-            MountKind::Bind => "bind",
-            MountKind::Cache => "cache",
-            MountKind::Secret => "secret",
-            MountKind::Ssh => "ssh",
-        };
-        out.push(not_supported_yet(&format!("RUN --mount=type={kind}"), mount.span));
-    }
     if let Some(security) = run.security.as_ref().filter(|security| security.value == Security::Insecure) {
         out.push(not_supported_yet("RUN --security=insecure", security.span));
     }
@@ -175,54 +139,4 @@ fn summary_of(body: &str) -> String {
     let mut lines = body.trim().lines();
     let first = lines.next().unwrap_or_default();
     if lines.next().is_some() { format!("{first}...") } else { first.to_owned() }
-}
-
-/// Bytes, with Docker's units: `64m`, `1.5g`, `512kb`, `1GiB`; each is a power of 1024.
-fn bytes(text: &str) -> Option<u64> {
-    let text = text.trim().to_lowercase();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.trim().trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
-        _ => return None,
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let unit = 1u64 << shift;
-    let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
-    let fraction: String = fraction.chars().take(6).collect();
-    let parts = u128::from(fraction.parse::<u64>().ok()?) * u128::from(unit);
-    let scale = 10u128.pow(u32::try_from(fraction.len()).ok()?);
-    whole.checked_add(u64::try_from(parts / scale).ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_docker_s_units() {
-        for (text, expected) in [
-            ("0", Some(0)),
-            ("4096", Some(4096)),
-            ("1k", Some(1024)),
-            ("64M", Some(64 << 20)),
-            ("64mb", Some(64 << 20)),
-            ("1GiB", Some(1 << 30)),
-            ("1.5g", Some(3 << 29)),
-            ("1 m", Some(1 << 20)),
-            ("", None),
-            ("k", None),
-            ("-1", None),
-            ("1x", None),
-            ("99999999999999999999", None),
-            ("99999999p", None),
-        ] {
-            assert_eq!(bytes(text), expected, "{text}");
-        }
-    }
 }

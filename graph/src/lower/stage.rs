@@ -249,7 +249,8 @@ impl StageLowering<'_, '_> {
         Display { name, stage: label.clone(), location: Some(self.location(instruction)) }
     }
 
-    fn location(&self, instruction: &Instruction) -> Location {
+    /// Where an instruction was written.
+    pub fn location(&self, instruction: &Instruction) -> Location {
         self.build.lines.location(self.trigger_of.unwrap_or(instruction.span))
     }
 }

@@ -5,7 +5,7 @@
 //! stop a build.
 
 use kiln_parser::Diagnostic;
-use kiln_parser::instruction::{self, Command, Copy, Dockerfile, Instruction};
+use kiln_parser::instruction::{self, Command, Copy, Dockerfile, Instruction, Word};
 use kiln_parser::span::Span;
 use kiln_parser::suggest;
 

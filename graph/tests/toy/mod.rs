@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use kiln_graph::Graph;
 use kiln_graph::image::{ContainerConfig, History, ImageConfig, RootFs};
-use kiln_graph::op::{CopySource, Exec, ExecMount, FileAction, Op, Owner, Source};
+use kiln_graph::op::{CopySource, Exec, ExecMount, FileAction, ModeChange, Op, Owner, Source};
 use kiln_graph::plan::{BaseRequest, Plan, ResolveBase, ResolveFailure, ResolvedBase};
 use kiln_parser::{Diagnostic, Severity};
 use serde_json::json;
@@ -121,7 +121,10 @@ pub fn check_invariants(plan: Option<&Plan>) {
             Op::Source(_) => assert!(vertex.inputs.is_empty()),
             Op::Exec(exec) => {
                 assert!(!exec.args.is_empty() && exec.cwd.starts_with('/'));
-                assert_eq!(vertex.inputs.len(), 1);
+                let mut taken: Vec<usize> = exec.mounts.iter().filter_map(input_of).collect();
+                taken.sort_unstable();
+                taken.dedup();
+                assert_eq!(taken, (1..vertex.inputs.len()).collect::<Vec<_>>(), "every input has its use");
             }
             Op::File(file) => {
                 for action in &file.actions {
@@ -131,6 +134,14 @@ pub fn check_invariants(plan: Option<&Plan>) {
                 }
             }
         }
+    }
+}
+
+fn input_of(mount: &ExecMount) -> Option<usize> {
+    match mount {
+        ExecMount::Bind { input, .. } => Some(*input),
+        ExecMount::Cache(cache) => cache.input,
+        _ => None,
     }
 }
 
@@ -214,7 +225,12 @@ fn show_op(out: &mut String, op: &Op) {
     match op {
         Op::Source(source) => writeln!(out, "    {source:?}").unwrap(),
         Op::Exec(exec) => show_exec(out, exec),
-        Op::File(file) => file.actions.iter().for_each(|action| show_action(out, action)),
+        Op::File(file) => {
+            if file.link {
+                writeln!(out, "    link").unwrap();
+            }
+            file.actions.iter().for_each(|action| show_action(out, action));
+        }
     }
 }
 
@@ -239,7 +255,16 @@ fn show_exec(out: &mut String, exec: &Exec) {
                 writeln!(out, "    file {target} {mode:o} {:?}", String::from_utf8_lossy(data)).unwrap();
             }
             ExecMount::Tmpfs { target, size } => writeln!(out, "    tmpfs {target} {size:?}").unwrap(),
+            mount => writeln!(out, "    {mount:?}").unwrap(),
         }
+    }
+}
+
+fn show_mode(mode: Option<&ModeChange>) -> String {
+    match mode {
+        None => "kept".to_owned(),
+        Some(ModeChange::Set(mode)) => format!("{mode:o}"),
+        Some(ModeChange::Symbolic(text)) => text.clone(),
     }
 }
 
@@ -255,7 +280,7 @@ fn show_action(out: &mut String, action: &FileAction) {
                 copy.input,
                 copy.destination,
                 show_owner(copy.owner.as_ref()),
-                copy.mode.map_or_else(|| "kept".to_owned(), |mode| format!("{mode:o}")),
+                show_mode(copy.mode.as_ref()),
                 copy.excludes,
                 copy.unpack
             )
@@ -263,6 +288,9 @@ fn show_action(out: &mut String, action: &FileAction) {
             for source in &copy.sources {
                 match source {
                     CopySource::Path(path) => writeln!(out, "      {path}").unwrap(),
+                    CopySource::Parents { pivot, pattern } => {
+                        writeln!(out, "      {pivot} /./ {pattern}").unwrap();
+                    }
                     CopySource::Inline { name, data } => {
                         writeln!(out, "      <<{name} {:?}", String::from_utf8_lossy(data)).unwrap();
                     }
