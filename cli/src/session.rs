@@ -95,6 +95,11 @@ impl Session {
         std::io::stderr().is_terminal() && self.environment.allows_color()
     }
 
+    /// True when what is written to standard output may have colours.
+    pub fn colors_stdout(&self) -> bool {
+        std::io::stdout().is_terminal() && self.environment.allows_color()
+    }
+
     fn proxies(&self) -> Proxies {
         let either = |upper: &str| {
             let lower = upper.to_ascii_lowercase();

@@ -26,7 +26,10 @@ use crate::session::Session;
 pub fn perform(command: Command, session: &Session) -> Result<u8, CliError> {
     let done = match command.ungrouped() {
         Command::Run(flags) => return run::perform(&flags, session),
-        Command::Build(flags) => build::perform(&flags, session),
+        Command::Build(flags) => match flags.question() {
+            Some(question) => return build::call::perform(question, &flags, session),
+            None => build::perform(&flags, session),
+        },
         Command::Pull(flags) => pull::perform(&flags, session),
         Command::Push(flags) => push::perform(&flags, session),
         Command::Tag(flags) => tag::perform(&flags, session),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::call::{AnswerFormat, CallSpec, Question};
 use super::output::OutputSpec;
 
 /// `kiln build [OPTIONS] PATH`.
@@ -59,6 +60,15 @@ pub struct BuildFlags {
     /// Shorthand for "--output=type=docker" (what happens anyway)
     #[arg(long)]
     pub load: bool,
+    /// Ask about the Dockerfile instead of building it: check, outline or targets, with ",format=json"
+    #[arg(long, value_name = "METHOD", value_parser = CallSpec::parse)]
+    pub call: Option<CallSpec>,
+    /// Shorthand for "--call=check": report doubtful spots, exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+    /// Format of what --check and --call print: text or json
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
+    pub format: Option<AnswerFormat>,
     /// Accepted for old scripts: there are no intermediate containers
     #[arg(long, hide = true)]
     pub rm: bool,
@@ -71,6 +81,18 @@ pub struct BuildFlags {
     /// Directory of the build context, or `-` for a Dockerfile from standard input
     #[arg(value_name = "PATH")]
     pub context: PathBuf,
+}
+
+impl BuildFlags {
+    /// What is asked instead of building.
+    pub fn question(&self) -> Option<Question> {
+        if self.check { Some(Question::Check) } else { self.call.and_then(|call| call.question) }
+    }
+
+    /// How the answer is to be written.
+    pub fn answer_format(&self) -> AnswerFormat {
+        self.call.and_then(|call| call.format).or(self.format).unwrap_or_default()
+    }
 }
 
 /// How a build shows what it does.

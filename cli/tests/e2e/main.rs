@@ -12,6 +12,7 @@
 mod authentication;
 mod bad_input;
 mod cache;
+mod check;
 mod commands;
 mod concurrency;
 mod crash;

@@ -2,8 +2,8 @@
 
 use kiln_builder::BuildError;
 use kiln_graph::Location;
-use kiln_parser::Diagnostic;
 use kiln_parser::span::Span;
+use kiln_parser::{Diagnostic, Severity};
 
 use super::source::BuildSource;
 use crate::error::CliError;
@@ -29,9 +29,23 @@ impl Findings<'_> {
         CliError::Dockerfile { file: self.source.name.clone(), rendered: self.rendered(), errors }
     }
 
-    /// The warnings as text.
+    /// The warnings as text, one line each in docker's words; a check shows the places.
     pub fn warnings(&self) -> String {
-        self.rendered()
+        let warnings = self.diagnostics.iter().filter(|found| found.severity == Severity::Warning);
+        let lines: Vec<String> = warnings.map(|found| self.line(found)).collect();
+        let count = match lines.len() {
+            0 => return String::new(),
+            1 => "1 warning".to_owned(),
+            several => format!("{several} warnings"),
+        };
+        format!(" {count} found (`kiln build --check` shows the places):\n{}", lines.concat())
+    }
+
+    /// ` - RULE: message (line N)`; what is about no line names none.
+    fn line(&self, found: &Diagnostic) -> String {
+        let line = self.source.text.get(..found.span.start).unwrap_or_default().matches('\n').count() + 1;
+        let place = if found.span == Span::default() { String::new() } else { format!(" (line {line})") };
+        format!(" - {}: {}{place}\n", found.code, found.message)
     }
 
     fn rendered(&self) -> String {

@@ -4,6 +4,7 @@
 //! options, the builder solves the plan, [`results`] names, exports and pushes the image, [`failure`] shows what
 //! went wrong. Nothing is named before everything has succeeded.
 
+pub mod call;
 mod failure;
 mod options;
 mod results;
@@ -85,7 +86,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
 
 impl Job<'_> {
     async fn build(&self, builder: &Builder, progress: &Progress) -> Result<ImageRecord, CliError> {
-        let parsed = kiln_parser::parse(&self.source.text);
+        let parsed = kiln_parser::parse_with(&self.source.text, check_argument(&self.options));
         if parsed.diagnostics.iter().any(Diagnostic::is_error) {
             return Err(self.findings(&parsed.diagnostics).into_error());
         }
@@ -128,6 +129,11 @@ impl Job<'_> {
     fn findings<'a>(&'a self, diagnostics: &'a [Diagnostic]) -> Findings<'a> {
         Findings { diagnostics, source: &self.source, color: self.color }
     }
+}
+
+/// The checks that a build argument asks for in place of the file's own.
+fn check_argument(options: &LowerOptions) -> Option<&str> {
+    options.build_args.get(kiln_parser::check::BUILD_ARGUMENT).map(String::as_str)
 }
 
 /// What the flags ask for, else what the environment does.
