@@ -20,6 +20,7 @@
 //!   images/ids/HEX              an image (JSON); HEX is its id
 //!   images/names/HEX            a name and the id it points to (JSON); HEX is the digest of the name
 //!   indexes/HEX                 stat index (see stat_index.rs)
+//!   mounts/HEX/NUMBER/          a cache mount's directory and locks (see mounts.rs)
 //!   locks/HEX, locks/use        empty files that are locked, never read
 //! ```
 //!
@@ -45,8 +46,9 @@
 //! | RUN: working directory, user | yes | |
 //! | RUN: mounts: type, target, options | yes | |
 //! | RUN: bind mount: tree digest of what is selected | yes | content, so an equal re-run stage is a hit |
-//! | RUN: cache mount: contents | no | only its id: a cache must not matter |
+//! | RUN: cache mount: contents, what it begins with | no | only id, target and sharing: a cache must not matter |
 //! | RUN: secrets and SSH agents | the id, not the value | a rotated secret is not a changed step |
+//! | RUN: whether a secret or agent is given that may be missing | no | as its value |
 //! | RUN: network and security mode | yes | |
 //! | RUN: hostname given to the build | yes | |
 //! | RUN: extra hosts' addresses, names in the hosts file | no | as proxies |
@@ -76,6 +78,7 @@ mod images;
 mod keys;
 mod layers;
 mod locks;
+mod mounts;
 mod prune;
 mod records;
 mod stat_index;
@@ -96,6 +99,7 @@ pub use layers::{
     is_layer_xattr,
 };
 pub use locks::{KeyLock, UseLock};
+pub use mounts::{CacheDirectory, CacheMounts, CacheSharing, NewCache};
 pub use prune::{PruneOptions, PruneReport, Usage};
 pub use records::{Record, Records};
 pub use stat_index::{Indexes, StatIndex, StatKey};

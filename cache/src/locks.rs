@@ -16,7 +16,8 @@ pub struct KeyLock {
     _file: File,
 }
 
-/// A share in the use of the store, released when dropped: while anybody holds one, nothing is removed from it.
+/// A share in the use of the store (or of a cache mount), released when dropped: while anybody holds one, nothing is
+/// removed from it.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct UseLock {
@@ -59,6 +60,16 @@ pub(crate) fn shared_use(path: &Path) -> Result<UseLock, FileError> {
     let file = open(path)?;
     file.lock_shared().at("lock", path)?;
     Ok(UseLock { _file: file })
+}
+
+/// A share in a lock, or nothing while another has it to itself.
+pub(crate) fn try_shared(path: &Path) -> Result<Option<UseLock>, FileError> {
+    let file = open(path)?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(UseLock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).at("lock", path),
+    }
 }
 
 /// Waits until nobody else uses the store.

@@ -27,6 +27,8 @@ pub struct Usage {
     pub layers: u64,
     /// Bytes of records, memos and indexes.
     pub records: u64,
+    /// Bytes of cache mounts.
+    pub mounts: u64,
     /// How many blobs.
     pub blob_count: u64,
     /// How many layers.
@@ -40,7 +42,8 @@ pub struct Usage {
 /// What may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PruneOptions {
-    /// Also the results of steps (the build cache). Otherwise only what no named image and no record leads to.
+    /// Also the results of steps (the build cache) and the cache mounts, which nothing refers to and which are worth
+    /// keeping all the same. Otherwise only what no named image and no record leads to.
     pub all: bool,
 }
 
@@ -55,6 +58,8 @@ pub struct PruneReport {
     pub blobs: u64,
     /// How many step records.
     pub records: u64,
+    /// How many cache mounts.
+    pub mounts: u64,
     /// Bytes set free on disk.
     pub bytes: u64,
 }
@@ -69,7 +74,7 @@ struct Marked {
 impl Usage {
     /// Bytes of everything.
     pub fn total(&self) -> u64 {
-        self.blobs + self.layers + self.records
+        self.blobs + self.layers + self.records + self.mounts
     }
 }
 
@@ -84,6 +89,7 @@ impl Store {
             usage.records += other?.0;
         }
         usage.layers = files_below(&self.inside("layers"))?.0;
+        usage.mounts = files_below(&self.inside("mounts"))?.0;
         usage.layer_count = list(&self.inside("layers"))?.len() as u64;
         usage.image_count = list(&self.inside("images/ids"))?.len() as u64;
         Ok(usage)
@@ -130,6 +136,7 @@ impl Store {
                     remove_all(&dir.join(name))?;
                 }
             }
+            self.remove_mounts(&mut report)?;
         } else {
             self.sweep_records(&mut report)?;
         }
@@ -217,6 +224,18 @@ impl Store {
         let trash = self.tmp().directory()?;
         crate::tmp::rename(path, &trash.path().join("layer"))?;
         Ok(remove_all(trash.path())?)
+    }
+
+    /// A cache leaves its place in one step as well: a part of it must never be taken for all.
+    fn remove_mounts(&self, report: &mut PruneReport) -> Result<(), StoreError> {
+        for (_, path) in self.named("mounts")? {
+            report.bytes += files_below(&path)?.0;
+            report.mounts += 1;
+            let trash = self.tmp().directory()?;
+            crate::tmp::rename(&path, &trash.path().join("mount"))?;
+            remove_all(trash.path())?;
+        }
+        Ok(())
     }
 
     fn sweep_locks(&self) -> Result<(), StoreError> {

@@ -20,6 +20,7 @@ use crate::images::Images;
 use crate::keys::Key;
 use crate::layers::{KnownTrees, LayerError, Layers};
 use crate::locks::{self, KeyLock, UseLock};
+use crate::mounts::CacheMounts;
 use crate::records::Records;
 use crate::stat_index::Indexes;
 use crate::tmp::Tmp;
@@ -29,7 +30,7 @@ use crate::view::ViewError;
 const FORMAT: &str = "kiln store 1\n";
 
 /// Every directory that a store has from the beginning.
-const DIRECTORIES: [&str; 11] = [
+const DIRECTORIES: [&str; 12] = [
     "tmp",
     "blobs/sha256",
     "blobs/stamps",
@@ -41,6 +42,7 @@ const DIRECTORIES: [&str; 11] = [
     "images/names",
     "indexes",
     "locks",
+    "mounts",
 ];
 
 /// A handle on a store. Cheap to clone; used by any number of threads, beside any number of processes.
@@ -143,6 +145,11 @@ impl Store {
     /// The stat indexes.
     pub fn indexes(&self) -> Indexes {
         Indexes::new(self.clone())
+    }
+
+    /// The directories of cache mounts.
+    pub fn mounts(&self) -> CacheMounts {
+        CacheMounts::new(self.clone())
     }
 
     /// Makes everything written so far survive a crash of the machine. One sync of the whole file system; nothing on
