@@ -44,10 +44,13 @@ impl Assembly {
         }
     }
 
-    /// Whether the vertex is a directory given to the build, which is no file system yet.
-    pub fn is_context(&self, id: VertexId) -> bool {
+    /// Whether the vertex gives files that are in no layer: they can be copied, but not mounted.
+    pub fn is_loose(&self, id: VertexId) -> bool {
         let op = self.vertices.get(id.index()).map(|vertex| &vertex.op);
-        matches!(op, Some(Op::Source(Source::Context { .. })))
+        match op {
+            Some(Op::Source(source)) => !matches!(source, Source::Image { .. } | Source::Scratch),
+            _ => false,
+        }
     }
 
     /// The source without files.

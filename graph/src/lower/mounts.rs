@@ -88,7 +88,7 @@ impl StageLowering<'_, '_> {
         let origin =
             mount.from.as_ref().map(|from| self.build.stages.named_origin(self.index, from)).transpose()?;
         let Some(vertex) = self.origin_vertex(origin.as_ref()) else { return Ok(None) };
-        let (vertex, source) = if self.assembly.is_context(vertex) {
+        let (vertex, source) = if self.assembly.is_loose(vertex) {
             (self.select(instruction, vertex, &source), SELECTED.to_owned())
         } else {
             (vertex, source)
