@@ -223,10 +223,17 @@ impl<'a> Delta<'a> {
         })
     }
 
+    /// A time for what is made in the root directory. No layer records the root's own time, so the newest of
+    /// what is in it stands for it.
+    fn root_time(&self) -> Result<i64, FileError> {
+        let children = self.base.read_dir(Path::new("/"))?;
+        Ok(children.iter().map(|(_, node)| node.mtime).max().unwrap_or_default())
+    }
+
     /// A directory that nobody wrote a time for gets its parent's: the layer is then the same wherever and
     /// whenever it is made.
     fn fill_times(&mut self) -> Result<(), FileError> {
-        let root = self.base.lookup(Path::new("/"))?.map_or(0, |node| node.mtime);
+        let root = self.root_time()?;
         let paths: Vec<LayerPath> = self
             .changes
             .iter()

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use kiln_cache::{Content, Entry, EntryKind, Forms, LayerInfo, NodeKind, Store, View};
-use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp, Owner};
+use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp, ModeChange, Owner};
 
 use super::{FileError, execute};
 use crate::content::context::Context;
@@ -71,7 +71,7 @@ impl Bench {
         let context = Context::open(&self.store, &self.context, &ignore)?;
         let trees: [Option<&dyn Tree>; 2] = [None, Some(&context)];
         let base = View::new(&self.base)?;
-        execute(&self.store, &FileOp { actions }, &base, &trees, Vec::new(), TREE)
+        execute(&self.store, &FileOp { actions, link: false }, &base, &trees, Vec::new(), TREE)
     }
 
     /// Executes and returns the new layer's own files, path -> description.
@@ -180,7 +180,7 @@ fn owners_are_looked_up_in_the_base() {
     bench.write("a", "1");
     let mut action = copy(&["a"], "/new/");
     action.owner = Some(Owner { user: "app".into(), group: Some("staff".into()) });
-    action.mode = Some(0o600);
+    action.mode = Some(ModeChange::Set(0o600));
     expect(
         &bench.execute(vec![FileAction::Copy(action.clone())]),
         &[("new", "755 10:50/"), ("new/a", "600 10:50 1")],
@@ -287,10 +287,11 @@ fn a_file_does_not_replace_a_directory() {
 #[test]
 fn made_directories_have_their_parents_time() {
     let bench = Bench::new();
-    let mkdir = FileAction::Mkdir { path: "/data/x/y".into(), mode: 0o755, owner: None };
-    let info = bench.try_execute(vec![mkdir], &[]).unwrap();
+    let mkdir = |path: &str| FileAction::Mkdir { path: path.into(), mode: 0o755, owner: None };
+    // The root directory has no time in a layer: the newest of what is in it counts, which is /data's.
+    let info = bench.try_execute(vec![mkdir("/data/x/y"), mkdir("/top")], &[]).unwrap();
     let view = View::new(&[bench.store.layers().tree(&info.diff_id).unwrap().unwrap()]).unwrap();
-    for path in ["/data", "/data/x", "/data/x/y"] {
+    for path in ["/data", "/data/x", "/data/x/y", "/top"] {
         assert_eq!(view.lookup(Path::new(path)).unwrap().unwrap().mtime, 1_000_000, "{path}");
     }
 }
