@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use kiln_parser::Diagnostic;
 use kiln_parser::span::Span;
-use kiln_parser::suggest;
 
 use super::onbuild;
 use super::platform::Platform;
 use super::stages::{Origin, Stages, named_sources};
+use super::unresolved::{Unresolved, unknown_bases, unresolved};
 use crate::image::{ContainerConfig, History, ImageConfig};
 use crate::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
 
@@ -42,8 +42,8 @@ const BUILDKIT_PREFIX: &str = "moby.buildkit.";
 pub(super) type Resolved = BTreeMap<BaseRequest, ResolvedBase>;
 
 /// Resolves every image that the needed stages need, and gives each of them its triggers. Triggers may need
-/// further stages and images; then there is another round. Where `check` is set, an image that cannot be
-/// resolved is only remarked on.
+/// further stages and images; then there is another round. Where `check` is set, only the bases of stages are asked for,
+/// and those that cannot be resolved are only remarked on.
 pub(super) fn resolve(
     stages: &mut Stages<'_>,
     bases: &dyn ResolveBase,
@@ -52,17 +52,17 @@ pub(super) fn resolve(
 ) -> Resolved {
     let mut resolved = Resolved::new();
     let mut triggered = vec![false; stages.len()];
-    let mut unknown: Vec<BaseRequest> = Vec::new();
+    let mut unknown: Vec<Unresolved> = Vec::new();
     loop {
         let errors = diagnostics.len();
-        let failed = ask(stages, bases, &mut resolved, &unknown);
-        for (request, failure, span) in failed {
-            if check {
-                diagnostics.push(unknown_base(&request, &failure, span));
-                unknown.push(request);
-            } else {
-                diagnostics.push(unresolved(stages, &request, failure, span));
-            }
+        let wanted = wanted(stages, check, |request| {
+            resolved.contains_key(request) || unknown.iter().any(|known| known.request == *request)
+        });
+        let failed = ask(wanted, bases, &mut resolved);
+        if check {
+            unknown.extend(failed);
+        } else {
+            diagnostics.extend(failed.into_iter().map(|failed| unresolved(stages, failed)));
         }
         if diagnostics.iter().skip(errors).any(Diagnostic::is_error) {
             break;
@@ -75,55 +75,55 @@ pub(super) fn resolve(
     for index in (0..stages.len()).filter(|index| stages.is_needed(*index)) {
         diagnostics.extend(stages.findings(index));
     }
+    diagnostics.extend(unknown_bases(stages, unknown));
     resolved
 }
 
-/// Asks for all that is needed and not known, at once; gives what has no answer, and where it is named.
-fn ask(
+/// The images that the needed stages need and that are not known yet, and where they are named.
+fn wanted(
     stages: &Stages<'_>,
-    bases: &dyn ResolveBase,
-    resolved: &mut Resolved,
-    unknown: &[BaseRequest],
-) -> Vec<(BaseRequest, ResolveFailure, Span)> {
-    let mut requests: Vec<(BaseRequest, Span)> = Vec::new();
+    check: bool,
+    is_known: impl Fn(&BaseRequest) -> bool,
+) -> Vec<(BaseRequest, Span)> {
+    let mut wanted: Vec<(BaseRequest, Span)> = Vec::new();
     for index in (0..stages.len()).filter(|index| stages.is_needed(*index)) {
-        for origin in stages.origins(index) {
+        // Of all but the base only files are taken, which no check looks at.
+        let base = stages.get(index).origin.iter().cloned();
+        let origins: Vec<Origin> = if check { base.collect() } else { stages.origins(index).collect() };
+        for origin in origins {
             let Origin::Image(request) = origin else { continue };
-            if !resolved.contains_key(&request)
-                && !unknown.contains(&request)
-                && !requests.iter().any(|(known, _)| *known == request)
-            {
+            if !is_known(&request) && !wanted.iter().any(|(other, _)| *other == request) {
                 let span = place_of(stages, index, &request);
-                requests.push((request, span));
+                wanted.push((request, span));
             }
         }
     }
-    if requests.is_empty() {
+    wanted
+}
+
+/// Asks for all of them at once; gives those that have no answer.
+fn ask(
+    wanted: Vec<(BaseRequest, Span)>,
+    bases: &dyn ResolveBase,
+    resolved: &mut Resolved,
+) -> Vec<Unresolved> {
+    if wanted.is_empty() {
         return Vec::new();
     }
-    let asked: Vec<BaseRequest> = requests.iter().map(|(request, _)| request.clone()).collect();
+    let asked: Vec<BaseRequest> = wanted.iter().map(|(request, _)| request.clone()).collect();
     let mut answers = bases.resolve(&asked).into_iter();
     let mut failed = Vec::new();
-    for (request, span) in requests {
+    for (request, span) in wanted {
         match answers.next() {
             Some(Ok(base)) => drop(resolved.insert(request, base)),
-            Some(Err(failure)) => failed.push((request, failure, span)),
+            Some(Err(failure)) => failed.push(Unresolved { request, failure, span }),
             None => {
                 let message = format!("nothing is known about the image {}", request.reference);
-                failed.push((request, ResolveFailure { message, help: None }, span));
+                failed.push(Unresolved { request, failure: ResolveFailure { message, help: None }, span });
             }
         }
     }
     failed
-}
-
-/// What a check says instead of failing.
-fn unknown_base(request: &BaseRequest, failure: &ResolveFailure, span: Span) -> Diagnostic {
-    let message = format!(
-        "what depends on the configuration of {} is not checked: {}",
-        request.reference, failure.message
-    );
-    Diagnostic::note("unknown-base", message, span)
 }
 
 /// Where the stage names the image.
@@ -136,24 +136,6 @@ fn place_of(stages: &Stages<'_>, index: usize, request: &BaseRequest) -> Span {
     let mut named = stage.source.instructions.iter().flat_map(named_sources);
     let found = named.find(|from| is_it(stages.named_origin(index, from).ok()));
     found.map_or(stage.source.from.span, |from| from.span)
-}
-
-fn unresolved(stages: &Stages<'_>, request: &BaseRequest, failure: ResolveFailure, span: Span) -> Diagnostic {
-    let error = Diagnostic::error("base-image", failure.message, span);
-    if stages.names().any(|name| name.eq_ignore_ascii_case(&request.reference)) {
-        return error.with_help(format!(
-            "a stage named `{}` is defined later: FROM can only name a stage before it",
-            request.reference
-        ));
-    }
-    match (suggest::nearest(&request.reference, stages.names()), failure.help) {
-        (Some(stage), help) => {
-            let error = error.with_help(format!("did you mean the stage `{stage}`?"));
-            help.into_iter().fold(error, Diagnostic::with_note)
-        }
-        (None, Some(help)) => error.with_help(help),
-        (None, None) => error,
-    }
 }
 
 /// Gives needed stages the triggers of their bases; true when there were any.

@@ -29,6 +29,7 @@ mod signal;
 mod stage;
 mod stages;
 mod step;
+mod unresolved;
 mod workdir;
 
 use kiln_parser::check::BUILD_ARGUMENT;
