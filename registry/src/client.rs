@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::blob::BlobReader;
 use crate::document::Document;
+use crate::download::{self, DownloadError, DownloadSink, Downloaded, Validators};
 use crate::error::RegistryError;
 use crate::platform::Platform;
 use crate::push::{self, PushOutcome};
@@ -157,6 +158,17 @@ impl Client {
         document: &Document,
     ) -> Result<Digest, RegistryError> {
         push::manifest(&self.session(reference), self.retry(), reference, document).await
+    }
+
+    /// Downloads a file that is named by its URL. `known` is what the server said of the version that the caller
+    /// has, if it has one.
+    pub async fn download(
+        &self,
+        url: &str,
+        known: &Validators,
+        sink: &mut dyn DownloadSink,
+    ) -> Result<Downloaded, DownloadError> {
+        download::download(&self.shared, url, known, sink).await
     }
 
     fn retry(&self) -> &RetryPolicy {

@@ -11,6 +11,7 @@ mod blob;
 mod client;
 mod digest;
 mod document;
+mod download;
 mod endpoint;
 mod error;
 mod platform;
@@ -32,6 +33,7 @@ pub use document::{
     ConfigSummary, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST,
     Document, DocumentError, MAX_DOCUMENT, Manifest, ManifestOrIndex, is_index, is_manifest,
 };
+pub use download::{DownloadError, DownloadSink, Downloaded, Validators};
 pub use error::{CertificateError, RegistryDiagnostic, RegistryError, StatusError};
 pub use oci_spec::image::{Descriptor, Digest, MediaType};
 pub use platform::{Platform, PlatformError};

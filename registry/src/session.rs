@@ -23,7 +23,7 @@ use crate::error::{RegistryError, redact};
 use crate::retry::retrying;
 use crate::transport::Transport;
 use crate::upload::Upload;
-use answer::{failed, to_status_error};
+pub(crate) use answer::{failed, to_status_error};
 
 /// Redirects followed for one request.
 const MAX_REDIRECTS: u32 = 10;

@@ -14,7 +14,7 @@ const MAX_ANSWER: usize = 64 << 10;
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request that got no answer, or only a part of one.
-pub(super) fn failed(method: &Method, url: &Url, source: reqwest::Error) -> RegistryError {
+pub(crate) fn failed(method: &Method, url: &Url, source: reqwest::Error) -> RegistryError {
     let source = source.without_url();
     if source.is_connect() {
         let mut host = url.host_str().unwrap_or_default().to_owned();
@@ -28,7 +28,7 @@ pub(super) fn failed(method: &Method, url: &Url, source: reqwest::Error) -> Regi
 }
 
 /// An answer that says no.
-pub(super) async fn to_status_error(method: &Method, url: &Url, response: Response) -> StatusError {
+pub(crate) async fn to_status_error(method: &Method, url: &Url, response: Response) -> StatusError {
     let (status, retry_after) = (response.status(), retry_after(&response));
     let body = read_some(response).await;
     StatusError { retry_after, ..StatusError::new(method.clone(), url, status, &body) }

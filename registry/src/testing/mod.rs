@@ -9,6 +9,7 @@ mod fault;
 mod image;
 mod login;
 mod routes;
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::document::Document;
 pub use fault::{Fault, Trouble};
 pub use image::TestImage;
 pub use login::Login;
+pub use web::{Page, WebServer};
 
 /// A running registry; it ends when it is dropped.
 #[derive(Debug)]
