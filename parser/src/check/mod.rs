@@ -3,12 +3,14 @@
 //! Applied to the warnings of rules, here and by whoever makes further ones: [`Checks::apply`] may run over the
 //! same diagnostics twice. Source of the options: the Dockerfile reference.
 
+mod advice;
 mod definition;
 mod options;
 mod rule;
 mod rules;
 mod secret;
 
+pub use advice::advice;
 use options::Options;
 pub use rule::{OWN, RULES, Rule};
 pub(crate) use rules::warnings;
@@ -59,10 +61,10 @@ impl Checks {
         (Self { file, instructions: own.collect() }, found)
     }
 
-    /// Drops the warnings of rules that are switched off, and makes errors of Docker's others where the file asks
+    /// Drops the findings of rules that are switched off, and makes errors of Docker's others where the file asks
     /// for that. Kiln's own stay warnings: a file that docker builds is not refused for them.
     pub fn apply(&self, mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-        diagnostics.retain(|diagnostic| !is_rule(diagnostic) || self.wants(diagnostic));
+        diagnostics.retain(|diagnostic| !is_rule(diagnostic) || self.wants(diagnostic.code, diagnostic.span));
         if self.file.errors {
             for diagnostic in diagnostics.iter_mut().filter(|diagnostic| is_violation(diagnostic)) {
                 diagnostic.severity = Severity::Error;
@@ -71,15 +73,16 @@ impl Checks {
         diagnostics
     }
 
-    fn wants(&self, diagnostic: &Diagnostic) -> bool {
-        let after = self.instructions.partition_point(|(extent, _)| extent.start <= diagnostic.span.start);
+    /// Whether the rule `code` is wanted at `span`.
+    fn wants(&self, code: &str, span: Span) -> bool {
+        let after = self.instructions.partition_point(|(extent, _)| extent.start <= span.start);
         let own = after.checked_sub(1).and_then(|index| self.instructions.get(index));
-        let own = own.filter(|(extent, _)| diagnostic.span.start < extent.end).map(|(_, options)| options);
+        let own = own.filter(|(extent, _)| span.start < extent.end).map(|(_, options)| options);
         let mut options = std::iter::once(&self.file).chain(own);
-        if Rule::named(diagnostic.code).is_some_and(|rule| rule.experimental) {
-            return options.any(|options| options.experimental.names(diagnostic.code));
+        if Rule::named(code).is_some_and(|rule| rule.experimental) {
+            return options.any(|options| options.experimental.names(code));
         }
-        !options.any(|options| options.skip.names(diagnostic.code))
+        !options.any(|options| options.skip.names(code))
     }
 }
 
@@ -91,7 +94,7 @@ pub fn is_violation(diagnostic: &Diagnostic) -> bool {
 
 /// Whether it comes from any rule.
 fn is_rule(diagnostic: &Diagnostic) -> bool {
-    diagnostic.severity != Severity::Note && Rule::named(diagnostic.code).is_some()
+    Rule::named(diagnostic.code).is_some()
 }
 
 fn file_options(directive: &Directive, found: &mut Vec<Diagnostic>) -> Options {

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::Checks;
 use super::definition::descriptions;
 use super::secret::is_secret;
 use crate::comments::Comments;
@@ -15,13 +16,21 @@ use crate::span::Span;
 /// Names that mean something else after FROM and in `--from`.
 const RESERVED: [&str; 2] = ["context", "scratch"];
 
+/// The rule about instructions of which only the last counts.
+const REPEATED: &str = "MultipleInstructionsDisallowed";
+
 /// What the rules find in `dockerfile`, whose text is `source`.
-pub(crate) fn warnings(source: &str, dockerfile: &Dockerfile, comments: &Comments<'_>) -> Vec<Diagnostic> {
+pub(crate) fn warnings(
+    source: &str,
+    dockerfile: &Dockerfile,
+    comments: &Comments<'_>,
+    checks: &Checks,
+) -> Vec<Diagnostic> {
     let mut found = casing(source, dockerfile);
     found.extend(stage_names(dockerfile));
     found.extend(descriptions(dockerfile, comments));
     for stage in &dockerfile.stages {
-        found.extend(repeated(source, stage));
+        found.extend(repeated(source, stage, checks));
         found.extend(stage.instructions.iter().flat_map(secrets));
     }
     found
@@ -78,8 +87,9 @@ fn stage_names(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
     found
 }
 
-/// MultipleInstructionsDisallowed: points at the ones that have no effect.
-fn repeated(source: &str, stage: &Stage) -> Vec<Diagnostic> {
+/// MultipleInstructionsDisallowed: points at the ones that have no effect. A comment above the one that has an effect
+/// skips it as well, as in Docker.
+fn repeated(source: &str, stage: &Stage, checks: &Checks) -> Vec<Diagnostic> {
     let mut last: [Option<Span>; 3] = [None; 3];
     let mut found = Vec::new();
     for instruction in &stage.instructions {
@@ -90,12 +100,13 @@ fn repeated(source: &str, stage: &Stage) -> Vec<Diagnostic> {
             _ => continue,
         };
         let name = source.get(instruction.keyword.range()).unwrap_or_default();
-        if let Some(before) = last[index].replace(instruction.span) {
+        let before = last[index].replace(instruction.span);
+        if let Some(before) = before.filter(|_| checks.wants(REPEATED, instruction.span)) {
             let message = format!(
                 "Multiple {name} instructions should not be used in the same stage because only the last \
                  one will be used"
             );
-            found.push(Diagnostic::warning("MultipleInstructionsDisallowed", message, before));
+            found.push(Diagnostic::warning(REPEATED, message, before));
         }
     }
     found

@@ -1,0 +1,4 @@
+FROM debian
+CMD ["a"]
+# check=skip=MultipleInstructionsDisallowed
+CMD ["b"]
