@@ -7,10 +7,13 @@
 pub mod graph;
 pub mod image;
 pub mod lower;
+pub mod mode;
 pub mod op;
 mod path;
 pub mod pattern;
 pub mod plan;
+mod redact;
 
 pub use graph::{Display, Graph, Location, Vertex, VertexId};
 pub use lower::{LowerOptions, Lowered, lower};
+pub use redact::redact;

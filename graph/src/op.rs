@@ -171,7 +171,7 @@ pub struct CacheMount {
     pub target: String,
     /// How processes that run at the same time use it.
     pub sharing: Sharing,
-    /// Which input of the vertex a new cache begins as a copy of; `None` begins with nothing.
+    /// Which input of the vertex, a file system of one layer, a new cache begins as a copy of; `None` begins with nothing.
     pub input: Option<usize>,
     /// Relative to that input's root, what of it is copied; without an input, the directory in the cache that is
     /// mounted. `.` is all.

@@ -1,55 +1,51 @@
-//! COPY and ADD.
+//! COPY and ADD: flags, inputs and the vertex. What their words name is in `files`.
 
 use kiln_parser::Diagnostic;
-use kiln_parser::expand::Lex;
-use kiln_parser::instruction::{Add, Copy, FileSource, Heredoc, Instruction, Word};
-use kiln_parser::span::Span;
+use kiln_parser::instruction::{Add, Copy, FileSource, Instruction, Word};
+use kiln_parser::span::{Span, Spanned};
 
 use super::Checked;
-use super::scope::expansion_failed;
+use super::files::{Files, Input};
 use super::stage::{StageLowering, from_text};
 use super::stages::Origin;
-use super::step::not_supported_yet;
 use crate::graph::{Display, Vertex, VertexId};
-use crate::op::{CopyAction, CopySource, FileAction, FileOp, Op, Owner, Source};
-use crate::path;
+use crate::mode::SymbolicMode;
+use crate::op::{CopyAction, FileAction, FileOp, ModeChange, Op, Owner, Source};
+use crate::redact;
 
 /// The largest permission bits.
 const MODE_MAX: u32 = 0o7777;
 
-/// Bodies of here-documents are always escaped with a backslash, whatever the file's escape character is.
-const HEREDOC_LEX: Lex = Lex::new('\\');
-
 /// What COPY and ADD have in common.
-struct Request<'i> {
-    keyword: &'static str,
-    sources: &'i [FileSource],
-    destination: &'i Word,
+pub(super) struct Request<'i> {
+    pub keyword: &'static str,
+    pub sources: &'i [FileSource],
+    pub destination: &'i Word,
     chown: Option<&'i Word>,
     chmod: Option<&'i Word>,
     excludes: &'i [Word],
-    unpack: bool,
+    link: bool,
+    /// `--parents`.
+    pub parents: bool,
     /// `None`: the context.
-    origin: Option<Origin>,
+    pub origin: Option<Origin>,
+    /// What only ADD has.
+    pub add: Option<AddFlags<'i>>,
 }
 
-/// Sources and destination, expanded.
-struct Files {
-    sources: Vec<CopySource>,
-    /// Sources as the history shows them.
-    shown: Vec<String>,
-    destination: String,
-    shown_destination: String,
+/// The flags that only ADD has.
+pub(super) struct AddFlags<'i> {
+    pub unpack: Option<bool>,
+    pub keep_git_dir: Option<bool>,
+    pub checksum: Option<&'i Word>,
+}
+
+fn is_set(flag: Option<&Spanned<bool>>) -> bool {
+    flag.is_some_and(|flag| flag.value)
 }
 
 impl StageLowering<'_, '_> {
     pub(super) fn copy(&mut self, instruction: &Instruction, copy: &Copy) -> Checked<()> {
-        let flags = [("--link", copy.link.as_ref()), ("--parents", copy.parents.as_ref())];
-        for (flag, value) in flags {
-            if let Some(value) = value.filter(|value| value.value) {
-                self.report(not_supported_yet(&format!("COPY {flag}"), value.span));
-            }
-        }
         let request = Request {
             keyword: "COPY",
             sources: &copy.sources,
@@ -57,22 +53,15 @@ impl StageLowering<'_, '_> {
             chown: copy.chown.as_ref(),
             chmod: copy.chmod.as_ref(),
             excludes: &copy.excludes,
-            unpack: false,
+            link: is_set(copy.link.as_ref()),
+            parents: is_set(copy.parents.as_ref()),
             origin: self.build.stages.copy_origin(self.index, copy)?,
+            add: None,
         };
         self.copy_files(instruction, &request)
     }
 
     pub(super) fn add(&mut self, instruction: &Instruction, add: &Add) -> Checked<()> {
-        let flags = [("--link", add.link.as_ref()), ("--keep-git-dir", add.keep_git_dir.as_ref())];
-        for (flag, value) in flags {
-            if let Some(value) = value.filter(|value| value.value) {
-                self.report(not_supported_yet(&format!("ADD {flag}"), value.span));
-            }
-        }
-        if let Some(checksum) = &add.checksum {
-            self.report(not_supported_yet("ADD --checksum", checksum.span));
-        }
         let request = Request {
             keyword: "ADD",
             sources: &add.sources,
@@ -80,8 +69,14 @@ impl StageLowering<'_, '_> {
             chown: add.chown.as_ref(),
             chmod: add.chmod.as_ref(),
             excludes: &add.excludes,
-            unpack: add.unpack.as_ref().is_none_or(|unpack| unpack.value),
+            link: is_set(add.link.as_ref()),
+            parents: false,
             origin: None,
+            add: Some(AddFlags {
+                unpack: add.unpack.as_ref().map(|unpack| unpack.value),
+                keep_git_dir: add.keep_git_dir.as_ref().map(|keep| keep.value),
+                checksum: add.checksum.as_ref(),
+            }),
         };
         self.copy_files(instruction, &request)
     }
@@ -92,89 +87,59 @@ impl StageLowering<'_, '_> {
         let files = self.files(request)?;
         let span_of = |word: Option<&Word>| word.map_or(instruction.span, |word| word.span);
         let owner = chown.as_deref().map(|text| owner(text, span_of(request.chown))).transpose()?;
-        let mode =
-            chmod.as_deref().map(|text| mode(text, request.keyword, span_of(request.chmod))).transpose()?;
+        let mode = chmod.as_deref().map(|text| mode(text, span_of(request.chmod))).transpose()?;
         let excludes = request.excludes.iter().map(|word| self.expand(word)).collect::<Checked<Vec<_>>>()?;
-        let created_by = history_text(request.keyword, chown.as_deref(), chmod.as_deref(), &files);
+        let created_by = history_text(request, chown.as_deref(), chmod.as_deref(), &files);
 
-        let reads = files.sources.iter().any(|source| matches!(source, CopySource::Path(_)));
         let mut inputs = vec![self.state.vertex];
-        if reads {
-            inputs.extend(self.origin_vertex(request.origin.as_ref()));
+        let mut actions = Vec::with_capacity(files.groups.len());
+        for group in files.groups {
+            let vertex = self.input_vertex(instruction, request, group.input);
+            let input = vertex.map(|vertex| input_number(&mut inputs, vertex));
+            actions.push(FileAction::Copy(CopyAction {
+                input,
+                sources: group.sources,
+                destination: files.destination.clone(),
+                owner: owner.clone(),
+                mode: mode.clone(),
+                excludes: excludes.clone(),
+                unpack: group.unpack,
+            }));
         }
-        let action = FileAction::Copy(CopyAction {
-            input: reads.then_some(1),
-            sources: files.sources,
-            destination: files.destination,
-            owner,
-            mode,
-            excludes,
-            unpack: request.unpack,
-        });
-        let text = self.expanded_text(instruction);
+        let text = redact(&self.expanded_text(instruction));
         let display = self.display(instruction, &text);
-        let op = Op::File(FileOp { actions: vec![action] });
+        let op = Op::File(FileOp { actions, link: request.link });
         let no_cache = self.build.options.no_cache;
         self.state.vertex = self.assembly.add(Vertex { op, inputs, no_cache, display });
         self.state.record_layer(&created_by);
         Ok(())
     }
 
-    fn files(&mut self, request: &Request<'_>) -> Checked<Files> {
-        let (mut sources, mut shown) = (Vec::new(), Vec::new());
-        for source in request.sources {
-            let FileSource::Path(word) = source else { continue };
-            let text = self.expand(word)?;
-            refuse_remote(request.keyword, &text, word.span)?;
-            if request.origin.is_none() {
-                self.check_ignored(request.keyword, &text, word.span);
+    /// The vertex that a group's paths are in; `None` if it needs none, or its stage could not be lowered, which
+    /// was reported.
+    fn input_vertex(
+        &mut self,
+        instruction: &Instruction,
+        request: &Request<'_>,
+        input: Input,
+    ) -> Option<VertexId> {
+        match input {
+            Input::Nothing => None,
+            Input::Origin => self.origin_vertex(request.origin.as_ref()),
+            Input::Remote(source) => {
+                let name = match &source {
+                    Source::Http(http) => format!("[internal] download {}", redact(&http.url)),
+                    Source::Git(git) => format!("[internal] load git source {}", redact(&git.remote)),
+                    _ => String::new(),
+                };
+                let display =
+                    Display { name, stage: String::new(), location: Some(self.location(instruction)) };
+                Some(self.assembly.source(source, display))
             }
-            sources.push(CopySource::Path(path::beneath_root(&text)));
-            shown.push(text);
         }
-        for source in request.sources {
-            let FileSource::Heredoc(heredoc) = source else { continue };
-            sources.push(self.inline(heredoc)?);
-            shown.push(format!("<<{}", heredoc.name));
-        }
-        let shown_destination = self.expand(request.destination)?;
-        let destination = self.destination(&shown_destination, sources.len(), request);
-        Ok(Files { sources, shown, destination, shown_destination })
     }
 
-    fn inline(&mut self, heredoc: &Heredoc) -> Checked<CopySource> {
-        let body = &heredoc.body;
-        let mut data = body.value.clone();
-        if heredoc.expand {
-            let expanded = HEREDOC_LEX
-                .expand_raw(&body.value, &self.state.environment)
-                .map_err(|error| expansion_failed(body, &error))?;
-            self.warn_of_unset(&expanded.unset, body.span);
-            data = expanded.value;
-        }
-        Ok(CopySource::Inline { name: heredoc.name.clone(), data: data.into_bytes() })
-    }
-
-    /// The absolute destination, with a slash at its end if it is a directory. Several sources need one.
-    fn destination(&mut self, written: &str, sources: usize, request: &Request<'_>) -> String {
-        let is_directory = path::names_directory(written);
-        if sources > 1 && !is_directory {
-            let message = format!(
-                "When using {} with more than one source file, the destination must be a directory and end with a /",
-                request.keyword
-            );
-            let warning =
-                Diagnostic::warning("destination-not-a-directory", message, request.destination.span);
-            self.report(warning.with_help(format!("write `{written}/`; it is taken as a directory")));
-        }
-        let mut destination = path::resolve(&self.state.cwd, written);
-        if (is_directory || sources > 1) && !destination.ends_with('/') {
-            destination.push('/');
-        }
-        destination
-    }
-
-    /// The vertex that the paths are in; `None` if its stage could not be lowered, which was reported.
+    /// The vertex that a stage, an image or the context is.
     pub(super) fn origin_vertex(&mut self, origin: Option<&Origin>) -> Option<VertexId> {
         let display = |name: String| Display { name, ..Display::default() };
         match origin {
@@ -194,14 +159,28 @@ impl StageLowering<'_, '_> {
     }
 }
 
+/// The number of `vertex` among the inputs, which gets it if it has none. Input 0 is the root, also where the
+/// same vertex is copied from.
+fn input_number(inputs: &mut Vec<VertexId>, vertex: VertexId) -> usize {
+    let known = inputs.iter().skip(1).position(|input| *input == vertex);
+    known.map_or_else(
+        || {
+            inputs.push(vertex);
+            inputs.len() - 1
+        },
+        |index| index + 1,
+    )
+}
+
 /// `COPY --chown=a --chmod=644 source destination`.
-fn history_text(keyword: &str, chown: Option<&str>, chmod: Option<&str>, files: &Files) -> String {
-    let mut words = vec![keyword.to_owned()];
+fn history_text(request: &Request<'_>, chown: Option<&str>, chmod: Option<&str>, files: &Files) -> String {
+    let mut words = vec![request.keyword.to_owned()];
+    words.extend(request.parents.then(|| "--parents".to_owned()));
     words.extend(chown.map(|chown| format!("--chown={chown}")));
     words.extend(chmod.map(|chmod| format!("--chmod={chmod}")));
     words.extend(files.shown.iter().cloned());
     words.push(files.shown_destination.clone());
-    words.join(" ")
+    redact(&words.join(" "))
 }
 
 /// `user`, `user:group` or `:group`.
@@ -217,52 +196,16 @@ pub(super) fn owner(text: &str, span: Span) -> Checked<Owner> {
     Ok(Owner { user: user.to_owned(), group: group.map(str::to_owned) })
 }
 
-fn mode(text: &str, keyword: &str, span: Span) -> Checked<u32> {
-    let octal = text.bytes().all(|byte| byte.is_ascii_digit());
-    match u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= MODE_MAX) {
-        Some(mode) => Ok(mode),
-        None if is_symbolic(text) => {
-            Err(Box::new(not_supported_yet(&format!("a symbolic {keyword} --chmod"), span)))
-        }
-        None => {
-            let message = format!(
-                "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
-            );
-            Err(Box::new(Diagnostic::error("invalid-mode", message, span)))
-        }
+fn mode(text: &str, span: Span) -> Checked<ModeChange> {
+    let numeric = text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(mode) = u32::from_str_radix(text, 8).ok().filter(|mode| numeric && *mode <= MODE_MAX) {
+        return Ok(ModeChange::Set(mode));
     }
-}
-
-/// Whether the text has the form of `u=rwX,go-w`.
-fn is_symbolic(text: &str) -> bool {
-    text.split(',').all(|clause| {
-        let rest = clause.trim_start_matches(['u', 'g', 'o', 'a']);
-        rest.starts_with(['+', '-', '='])
-            && rest
-                .chars()
-                .all(|c| matches!(c, '+' | '-' | '=' | 'r' | 'w' | 'x' | 'X' | 's' | 't' | 'u' | 'g' | 'o'))
-    })
-}
-
-/// URLs and git repositories: ADD will take them one day, COPY never does.
-fn refuse_remote(keyword: &str, source: &str, span: Span) -> Checked<()> {
-    let url = source.starts_with("http://") || source.starts_with("https://");
-    let git = source.starts_with("git://") || source.starts_with("ssh://") || is_scp_like(source);
-    match (keyword, url, git) {
-        (_, false, false) => Ok(()),
-        ("COPY", _, git) => {
-            let what = if git { "a git ref" } else { "a URL" };
-            let error = Diagnostic::error("remote-copy", format!("source can't be {what} for COPY"), span);
-            Err(Box::new(error.with_help("use ADD")))
-        }
-        (_, true, _) => Err(Box::new(not_supported_yet("ADD of a URL", span))),
-        (_, false, true) => Err(Box::new(not_supported_yet("ADD of a git repository", span))),
+    if !numeric && SymbolicMode::parse(text).is_ok() {
+        return Ok(ModeChange::Symbolic(text.to_owned()));
     }
-}
-
-/// `git@host:path`, git's own short form.
-fn is_scp_like(source: &str) -> bool {
-    let Some((host, path)) = source.split_once(':') else { return false };
-    let Some((user, host)) = host.split_once('@') else { return false };
-    !user.is_empty() && !host.is_empty() && !path.is_empty() && !user.contains('/') && !host.contains('/')
+    let message =
+        format!("invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777");
+    let error = Diagnostic::error("invalid-mode", message, span);
+    Err(Box::new(error.with_help("or write it as chmod takes it: u=rwX,go-w")))
 }

@@ -31,7 +31,7 @@ impl StageLowering<'_, '_> {
         let make = FileAction::Mkdir { path: cwd, mode: MODE, owner };
         let text = self.expanded_text(instruction);
         let display = self.display(instruction, &text);
-        let op = Op::File(FileOp { actions: vec![make] });
+        let op = Op::File(FileOp { actions: vec![make], link: false });
         self.state.vertex =
             self.assembly.add(Vertex { op, inputs: vec![self.state.vertex], no_cache: false, display });
         self.state.record_directory(created_by);
