@@ -9,7 +9,9 @@ use kiln_sandbox::SandboxError;
 use crate::content::select::SelectError;
 use crate::content::{Missing, TreeError};
 use crate::fetch::FetchError;
+use crate::source::SourceError;
 use crate::step::file::FileError;
+use crate::step::mounts::MountError;
 use crate::step::user::UserError;
 
 /// A build that has no image.
@@ -78,12 +80,18 @@ pub enum StepError {
     /// A file step failed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A mount of a command could not be prepared.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The user of a command is unknown.
     #[error(transparent)]
     User(#[from] UserError),
     /// An image or one of its layers could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// A file or a repository from elsewhere could not be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -135,7 +143,12 @@ impl BuildError {
             StepError::Sandbox(SandboxError::CommandNotFound { command, .. }) => Some(format!(
                 "the image has no `{command}`: install it in an earlier step or use its full path"
             )),
+            StepError::Mount(MountError::NoSecret { id }) => {
+                Some(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"))
+            }
+            StepError::Mount(MountError::NoAgent { id }) => Some(format!("give it with `--ssh {id}`")),
             StepError::Fetch(error) => error.hint(),
+            StepError::Source(error) => error.hint(),
             _ => None,
         }
     }

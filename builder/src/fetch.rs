@@ -121,6 +121,11 @@ impl Fetcher {
         Self { store, client, flights: Arc::default(), known: Arc::default() }
     }
 
+    /// How servers are reached.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The image that `reference` stands for: the store's if it has one for the platform and `always` is
     /// false, else the registry's, which is then recorded under its name.
     pub(crate) async fn image(

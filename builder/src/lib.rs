@@ -16,6 +16,7 @@ pub mod images;
 mod run;
 mod snapshot;
 mod solve;
+mod source;
 mod step;
 mod task;
 pub mod text;
@@ -30,13 +31,15 @@ use kiln_graph::plan::Plan;
 use kiln_registry::Client;
 
 pub use base::{Bases, PullPolicy, Resolver};
-pub use content::select::SelectError;
+pub use content::select::{Place, SelectError};
 pub use content::{Missing, TreeError};
 pub use error::{BuildError, StepError};
 pub use event::{Event, EventSender, Progress};
 pub use fetch::FetchError;
 pub use run::{RunError, RunRequest, Running, Volume};
+pub use source::{GitError, SourceError};
 pub use step::file::FileError;
+pub use step::mounts::{Credentials, MountError, Secret};
 pub use step::user::UserError;
 pub use tokio_util::sync::CancellationToken;
 
@@ -76,6 +79,8 @@ pub struct BuildRequest {
     pub contexts: BTreeMap<String, PathBuf>,
     /// The base images as they were resolved for the plan.
     pub bases: Bases,
+    /// Secrets and SSH agents that commands may ask for.
+    pub credentials: Credentials,
     /// Which Dockerfile this is (its path): a cache miss is explained by the last build of the same one.
     pub project: String,
     /// Stops the build when cancelled.
@@ -110,6 +115,7 @@ impl Builder {
             fetcher: self.fetcher.clone(),
             progress: progress.clone(),
             host: Arc::clone(&self.host),
+            credentials: Arc::new(request.credentials),
             bases: request.bases,
             project: request.project,
             contexts: request.contexts,

@@ -4,11 +4,14 @@
 //! destination, type, mode, link target, content and extended attributes, owners where they count, and
 //! which files are hard links of each other. Where the files lay in the tree, and their times, do not count.
 
+mod parents;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use kiln_graph::op::CopySource;
 use kiln_graph::pattern::{self, Glob, IgnoreMatcher};
 use sha2::{Digest as _, Sha256};
 
@@ -25,6 +28,8 @@ pub(crate) struct Match {
     pub(crate) top: Item,
     /// If that is a directory: all that is copied from below it, parents first.
     pub(crate) below: Vec<Item>,
+    /// True when the directory itself is not copied, only paths as seen from it.
+    pub(crate) with_parents: bool,
 }
 
 impl Match {
@@ -43,17 +48,63 @@ pub(crate) struct Selection {
     pub(crate) digest: [u8; 32],
     /// One line a file, for telling what changed: see [`describe`].
     pub(crate) listing: Vec<u8>,
+    /// Patterns with wildcards that match nothing.
+    pub(crate) unmatched: Vec<String>,
+}
+
+/// Where a source was looked for, as people are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The context that the build was started with.
+    Context,
+    /// Another context.
+    NamedContext {
+        /// Its name.
+        name: String,
+    },
+    /// The result of a stage.
+    Stage {
+        /// Its name, or its number if it has none.
+        name: String,
+    },
+    /// An image.
+    Image {
+        /// Its reference.
+        reference: String,
+    },
+    /// A repository, or a directory of one.
+    Repository {
+        /// Which.
+        what: String,
+    },
+    /// Not known to whoever looked.
+    Unknown,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Context => f.write_str("in the build context"),
+            Self::NamedContext { name } => write!(f, "in the context {name}"),
+            Self::Stage { name } => write!(f, "in stage {name}"),
+            Self::Image { reference } => write!(f, "in image {reference}"),
+            Self::Repository { what } => write!(f, "in {what}"),
+            Self::Unknown => f.write_str("there"),
+        }
+    }
 }
 
 /// Why nothing could be selected.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// A source is not in the tree.
-    #[error("{pattern} is not there")]
+    #[error("{pattern} is not {place}")]
     NotFound {
         /// As written.
         pattern: String,
-        /// Why not.
+        /// Where it was looked for.
+        place: Place,
+        /// Why it is not there.
         missing: Missing,
         /// Names in the same directory that are close to it.
         similar: Option<String>,
@@ -63,10 +114,22 @@ pub enum SelectError {
     Tree(#[from] TreeError),
 }
 
-/// Selects `patterns` from `tree`, without what `excludes` match.
+impl SelectError {
+    /// The same, saying where was looked.
+    pub(crate) fn looked_in(self, place: Place) -> Self {
+        match self {
+            Self::NotFound { pattern, missing, similar, .. } => {
+                Self::NotFound { pattern, place, missing, similar }
+            }
+            Self::Tree(error) => Self::Tree(error),
+        }
+    }
+}
+
+/// Selects `sources` from `tree`, without what `excludes` match.
 pub(crate) fn select(
     tree: &dyn Tree,
-    patterns: &[&str],
+    sources: &[CopySource],
     excludes: &[String],
 ) -> Result<Selection, SelectError> {
     let excludes = if excludes.is_empty() {
@@ -74,50 +137,72 @@ pub(crate) fn select(
     } else {
         Some(IgnoreMatcher::new(excludes).map_err(|error| pattern_error(&excludes.join(" "), &error))?)
     };
-    let mut matches = Vec::new();
-    for pattern in patterns {
-        matches.extend(select_one(tree, pattern, excludes.as_ref())?);
+    let (mut matches, mut unmatched) = (Vec::new(), Vec::new());
+    for source in sources {
+        let (found, pattern) = match source {
+            CopySource::Path(pattern) => (select_one(tree, pattern, excludes.as_ref())?, pattern),
+            CopySource::Parents { pivot, pattern } => {
+                (parents::select(tree, pivot, pattern, excludes.as_ref())?, pattern)
+            }
+            CopySource::Inline { .. } => continue,
+        };
+        if found.is_empty() {
+            unmatched.push(pattern.clone());
+        }
+        matches.extend(found);
     }
     let (digest, listing) = digest(tree, &matches)?;
-    Ok(Selection { matches, digest, listing })
+    Ok(Selection { matches, digest, listing, unmatched })
 }
 
 fn pattern_error(pattern: &str, error: &dyn std::fmt::Display) -> TreeError {
     TreeError::Pattern { pattern: pattern.to_owned(), message: error.to_string() }
 }
 
+/// What a pattern of paths names. A pattern with wildcards may name nothing, as in Docker.
 fn select_one(
     tree: &dyn Tree,
     pattern: &str,
     excludes: Option<&IgnoreMatcher>,
 ) -> Result<Vec<Match>, SelectError> {
-    let wild = pattern::has_wildcard(pattern);
-    let paths = if wild { expand(tree, pattern)? } else { vec![PathBuf::from(unescape(pattern))] };
     let mut matches = Vec::new();
-    for path in paths {
-        let followed = follow(tree, &path, true)?;
-        let Some(top) = tree.find(&followed)? else {
-            return Err(SelectError::NotFound {
-                pattern: pattern.to_owned(),
-                missing: tree.why_missing(&followed),
-                similar: similar(tree, &path),
-            });
-        };
+    for path in paths(tree, pattern)? {
+        let top = existing(tree, pattern, &path)?;
         if !top.is_dir() && excluded(excludes, Path::new(path.file_name().unwrap_or_default())) {
             continue;
         }
         let name = path.file_name().unwrap_or_default().to_owned();
         let below = if top.is_dir() { contents(tree, &top, excludes)? } else { Vec::new() };
-        matches.push(Match { name, top, below });
-    }
-    if matches.is_empty() && wild && excludes.is_none() {
-        return Err(SelectError::NotFound {
-            pattern: pattern.to_owned(),
-            missing: Missing::Absent,
-            similar: None,
-        });
+        matches.push(Match { name, top, below, with_parents: false });
     }
     Ok(matches)
+}
+
+/// The paths that a pattern stands for: its own if it has no wildcards.
+fn paths(tree: &dyn Tree, pattern: &str) -> Result<Vec<PathBuf>, TreeError> {
+    if pattern::has_wildcard(pattern) {
+        expand(tree, pattern)
+    } else {
+        Ok(vec![PathBuf::from(unescape(pattern))])
+    }
+}
+
+/// What is at `path`, symlinks followed; `pattern` is what the user asked for.
+fn existing(tree: &dyn Tree, pattern: &str, path: &Path) -> Result<Item, SelectError> {
+    let followed = follow(tree, path, true)?;
+    match tree.find(&followed)? {
+        Some(item) => Ok(item),
+        None => Err(not_found(tree, pattern, &followed, path)),
+    }
+}
+
+fn not_found(tree: &dyn Tree, pattern: &str, followed: &Path, path: &Path) -> SelectError {
+    SelectError::NotFound {
+        pattern: pattern.to_owned(),
+        place: Place::Unknown,
+        missing: tree.why_missing(followed),
+        similar: similar(tree, path),
+    }
 }
 
 fn contents(tree: &dyn Tree, top: &Item, excludes: Option<&IgnoreMatcher>) -> Result<Vec<Item>, TreeError> {

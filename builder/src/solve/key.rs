@@ -4,7 +4,9 @@
 //! table is made true. The parts stay readable, because a miss is explained by comparing them.
 
 use kiln_cache::{Key, KeyBuilder, Part};
-use kiln_graph::op::{CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, Network, Owner};
+use kiln_graph::op::{
+    Access, CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, ModeChange, Network, Owner, Sharing,
+};
 
 /// A vertex's key, its readable parts, and the slot under which its last record is found.
 #[derive(Debug, Clone)]
@@ -24,8 +26,15 @@ pub(crate) fn slot(project: &str, stage: &str, name: &str) -> Key {
     KeyBuilder::new("slot").part("project", project).part("stage", stage).part("text", text).finish().0
 }
 
-/// The key of an Exec on the root with identity `root`.
-pub(crate) fn exec(op: &Exec, platform: &str, root: &str, slot: Key) -> StepKey {
+/// The key of an Exec on the root with identity `root`; `selections` holds one digest for each mount that shows
+/// files of an input.
+pub(crate) fn exec(
+    op: &Exec,
+    selections: &[Option<[u8; 32]>],
+    platform: &str,
+    root: &str,
+    slot: Key,
+) -> StepKey {
     let mut builder = KeyBuilder::new("exec").part("command", fields(op.args.iter()));
     for (name, value) in &op.env {
         builder = builder.part(format!("variable {name}"), value);
@@ -42,14 +51,8 @@ pub(crate) fn exec(op: &Exec, platform: &str, root: &str, slot: Key) -> StepKey 
         )
         .part("host name", op.hostname.as_deref().unwrap_or_default())
         .part("platform", platform);
-    for mount in &op.mounts {
-        builder = match mount {
-            ExecMount::File { target, data, mode } => builder
-                .part(format!("script {target}"), data)
-                .part(format!("mode of {target}"), format!("{mode:o}")),
-            ExecMount::Tmpfs { target, size } => builder
-                .part(format!("tmpfs {target}"), size.map_or_else(String::new, |size| size.to_string())),
-        };
+    for (index, mount) in op.mounts.iter().enumerate() {
+        builder = mount_parts(builder, mount, selections.get(index).copied().flatten());
     }
     finish(builder.part(ROOT, root), slot)
 }
@@ -70,6 +73,48 @@ pub(crate) fn file(op: &FileOp, selections: &[Option<[u8; 32]>], root: &str, slo
     finish(builder.part(ROOT, root), slot)
 }
 
+fn mount_parts(builder: KeyBuilder, mount: &ExecMount, selection: Option<[u8; 32]>) -> KeyBuilder {
+    match mount {
+        ExecMount::File { target, data, mode } => builder
+            .part(format!("script {target}"), data)
+            .part(format!("mode of {target}"), format!("{mode:o}")),
+        ExecMount::Tmpfs { target, size } => {
+            builder.part(format!("tmpfs {target}"), size.map_or_else(String::new, |size| size.to_string()))
+        }
+        ExecMount::Bind { input: _, source: _, target, read_only } => builder
+            .part(format!("{BOUND}{target}"), selection.map_or_else(String::new, hex))
+            .part(format!("writing to {target}"), if *read_only { "refused" } else { "forgotten" }),
+        ExecMount::Cache(cache) => {
+            let sharing = match cache.sharing {
+                Sharing::Shared => "shared",
+                Sharing::Private => "private",
+                Sharing::Locked => "locked",
+            };
+            let access = cache.access.as_ref().map_or_else(String::new, access_text);
+            let writing = if cache.read_only { "read-only" } else { "" };
+            let named = [&cache.namespace, &cache.id, &cache.source].map(String::as_str);
+            let options = named.into_iter().chain([sharing, &access, writing]).map(str::to_owned);
+            builder.part(format!("cache at {}", cache.target), fields(options.collect::<Vec<_>>().iter()))
+        }
+        ExecMount::Secret { id, target, env, access, required } => {
+            let place = [target.clone().unwrap_or_default(), env.clone().unwrap_or_default()];
+            let options = place.into_iter().chain([access_text(access), required.to_string()]);
+            builder.part(format!("secret {id}"), fields(options.collect::<Vec<_>>().iter()))
+        }
+        ExecMount::Ssh { id, target, access, required } => {
+            let options = [target.clone(), access_text(access), required.to_string()];
+            builder.part(format!("SSH agent {id}"), fields(options.iter()))
+        }
+    }
+}
+
+fn access_text(access: &Access) -> String {
+    format!("{:o} {}:{}", access.mode, access.uid, access.gid)
+}
+
+/// What the names of parts begin with that stand for mounted files.
+pub(crate) const BOUND: &str = "files at ";
+
 /// Name of the part that stands for the root file system.
 pub(crate) const ROOT: &str = "root";
 
@@ -82,27 +127,41 @@ fn copy_parts(mut builder: KeyBuilder, copy: &CopyAction, selection: Option<[u8;
             builder = builder.part(format!("file {name}"), data);
         }
     }
+    if copy.sources.iter().any(|source| matches!(source, CopySource::Parents { .. })) {
+        builder = builder.part("with parent directories", "yes");
+    }
     builder
         .part(FILES, selection.map_or_else(String::new, hex))
         .part("destination", &copy.destination)
         .part("several sources", if copy.sources.len() > 1 { "yes" } else { "no" })
         .part("owner", owner_text(copy.owner.as_ref()))
-        .part("mode", copy.mode.map_or_else(String::new, |mode| format!("{mode:o}")))
+        .part("mode", copy.mode.as_ref().map_or_else(String::new, mode_text))
         .part("unpack", if copy.unpack { "yes" } else { "no" })
 }
 
 /// What a selection from the root with identity `root` is remembered under.
 pub(crate) fn selection_memo(copy: &CopyAction, root: &str) -> Key {
-    let patterns = copy.sources.iter().filter_map(|source| match source {
-        CopySource::Path(pattern) => Some(pattern),
-        CopySource::Inline { .. } => None,
-    });
+    let patterns: Vec<String> = copy.sources.iter().filter_map(pattern_text).collect();
     KeyBuilder::new("selection")
-        .part("patterns", fields(patterns))
+        .part("patterns", fields(patterns.iter()))
         .part("excludes", fields(copy.excludes.iter()))
         .part(ROOT, root)
         .finish()
         .0
+}
+
+/// A source's pattern as no other one is written: a path holds no NUL.
+fn pattern_text(source: &CopySource) -> Option<String> {
+    match source {
+        CopySource::Path(pattern) => Some(pattern.clone()),
+        CopySource::Parents { pivot, pattern } => Some(format!("{pivot}\0{pattern}")),
+        CopySource::Inline { .. } => None,
+    }
+}
+
+/// What an owner's numbers in the root with identity `root` are remembered under.
+pub(crate) fn owner_memo(owner: &Owner, root: &str) -> Key {
+    KeyBuilder::new("owner").part("owner", owner_text(Some(owner))).part(ROOT, root).finish().0
 }
 
 /// What the listing behind a selection's digest is remembered under.
@@ -120,6 +179,13 @@ fn owner_text(owner: Option<&Owner>) -> String {
         Some(group) => format!("{}:{group}", owner.user),
         None => owner.user.clone(),
     })
+}
+
+fn mode_text(mode: &ModeChange) -> String {
+    match mode {
+        ModeChange::Set(mode) => format!("{mode:o}"),
+        ModeChange::Symbolic(text) => text.clone(),
+    }
 }
 
 /// Several texts as one value that no other list has: JSON.
@@ -152,7 +218,7 @@ mod tests {
     }
 
     fn key(op: &Exec) -> Key {
-        exec(op, "linux/amd64", "root", slot("p", "s", "[1/2] RUN make")).key
+        exec(op, &[], "linux/amd64", "root", slot("p", "s", "[1/2] RUN make")).key
     }
 
     #[test]
@@ -177,8 +243,8 @@ mod tests {
         for change in changes {
             assert_ne!(base, with(change));
         }
-        assert_ne!(base, exec(&op(), "linux/arm64", "root", slot("p", "s", "")).key);
-        assert_ne!(base, exec(&op(), "linux/amd64", "other", slot("p", "s", "")).key);
+        assert_ne!(base, exec(&op(), &[], "linux/arm64", "root", slot("p", "s", "")).key);
+        assert_ne!(base, exec(&op(), &[], "linux/amd64", "other", slot("p", "s", "")).key);
     }
 
     #[test]

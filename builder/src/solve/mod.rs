@@ -4,7 +4,9 @@
 //! happened. What a vertex means is in [`vertex`]. Key by key the graph is answered from the cache, and only
 //! what has no record is executed.
 
+mod command;
 mod explain;
+mod files;
 pub(crate) mod key;
 mod prefetch;
 mod scheduler;
@@ -31,6 +33,7 @@ use crate::event::Progress;
 use crate::fetch::Fetcher;
 use crate::snapshot::Snapshot;
 use crate::step::exec::Host;
+use crate::step::mounts::Credentials;
 use crate::task::blocking;
 
 /// What a vertex results in.
@@ -48,6 +51,7 @@ pub(crate) struct Solve {
     pub(crate) fetcher: Fetcher,
     pub(crate) progress: Progress,
     pub(crate) host: Arc<Host>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) bases: Bases,
     /// Set when a step was executed.
     pub(crate) executed: Arc<AtomicBool>,
@@ -68,6 +72,7 @@ pub(crate) struct Surroundings {
     pub(crate) fetcher: Fetcher,
     pub(crate) progress: Progress,
     pub(crate) host: Arc<Host>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) bases: Bases,
     pub(crate) project: String,
     pub(crate) contexts: BTreeMap<String, PathBuf>,
@@ -162,6 +167,7 @@ impl Solve {
             fetcher: with.fetcher,
             progress: with.progress,
             host: with.host,
+            credentials: with.credentials,
             bases: with.bases,
             executed: with.executed,
             project: with.project,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use kiln_cache::{DiffId, Forms, KeyLock, LayerInfo, Record, View};
-use kiln_graph::op::{CopyAction, CopySource, Exec, FileAction, FileOp, Op, Source};
+use kiln_cache::{DiffId, KeyLock, LayerInfo, Record, View};
+use kiln_graph::op::{Op, Source};
 use kiln_graph::{Vertex, VertexId};
 
 use super::key::{self, StepKey};
-use super::{Outcome, Solve, explain};
+use super::{Outcome, Solve, command, explain, files};
 use crate::content::Tree;
 use crate::content::select::Selection;
 use crate::content::snapshot::SnapshotTree;
@@ -18,14 +18,13 @@ use crate::error::{BuildError, StepError};
 use crate::event::Step;
 use crate::fetch::Fetcher;
 use crate::snapshot::{LayerRef, Snapshot};
-use crate::step::exec::{self, CommandFailure};
-use crate::step::file::{self, FileError};
+use crate::source;
 use crate::task::blocking;
 
 /// Why a step that ran has no layer.
-struct Failure {
-    cause: StepError,
-    log: Vec<Vec<u8>>,
+pub(super) struct Failure {
+    pub(super) cause: StepError,
+    pub(super) log: Vec<Vec<u8>>,
 }
 
 impl<E: Into<StepError>> From<E> for Failure {
@@ -39,9 +38,9 @@ pub(super) async fn execute(solve: &Solve, id: VertexId) -> Result<Outcome, Buil
     let vertex =
         solve.graph.get(id).ok_or_else(|| BuildError::Plan { detail: "a vertex is missing".to_owned() })?;
     let result = match &vertex.op {
-        Op::Source(source) => self::source(solve, id, source).await.map_err(Failure::from),
-        Op::Exec(op) => run_exec(solve, vertex, op).await.map(Outcome::Snapshot),
-        Op::File(op) => run_file(solve, id, vertex, op).await.map(Outcome::Snapshot),
+        Op::Source(source) => self::source(solve, id, vertex, source).await.map_err(Failure::from),
+        Op::Exec(op) => command::run(solve, id, vertex, op).await.map(Outcome::Snapshot),
+        Op::File(op) => files::run(solve, id, vertex, op).await.map(Outcome::Snapshot),
     };
     result.map_err(|failure| BuildError::Step {
         name: vertex.display.name.clone(),
@@ -51,7 +50,8 @@ pub(super) async fn execute(solve: &Solve, id: VertexId) -> Result<Outcome, Buil
     })
 }
 
-async fn source(solve: &Solve, id: VertexId, source: &Source) -> Result<Outcome, StepError> {
+async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -> Result<Outcome, StepError> {
+    let (store, progress, name) = (&solve.store, &solve.progress, &vertex.display.name);
     match source {
         Source::Scratch => Ok(Outcome::Snapshot(Snapshot::default())),
         Source::Context { name, .. } => {
@@ -65,163 +65,40 @@ async fn source(solve: &Solve, id: VertexId, source: &Source) -> Result<Outcome,
             };
             Ok(Outcome::Snapshot(Fetcher::snapshot(&record)?))
         }
-    }
-}
-
-async fn run_exec(solve: &Solve, vertex: &Vertex, op: &Exec) -> Result<Snapshot, Failure> {
-    let root = snapshot_input(solve, vertex, 0)?;
-    let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
-    let step_key = key::exec(op, &solve.platform, &root.identity(), slot);
-    let asked = match ask(solve, vertex, &step_key, &[]).await? {
-        Asked::Hit(layer) => return Ok(root.with(*layer)),
-        Asked::Miss(miss) => miss,
-    };
-    let trees = solve.fetcher.trees(&root, &solve.progress).await?;
-    let step = Arc::new(asked.step);
-    let began = Instant::now();
-    let outcome = exec::run(solve.store.clone(), op, trees, Arc::clone(&solve.host), Arc::clone(&step)).await;
-    let step = Arc::into_inner(step);
-    match outcome {
-        Ok(info) => {
-            let layer = keep(solve, &step_key, &info, began)?;
-            if let Some(step) = step {
-                step.done();
-            }
-            Ok(root.with(layer))
+        Source::Http(http) => {
+            let loaded = source::http::load(store, solve.fetcher.client(), http, name, progress).await?;
+            Ok(loaded_layer(solve, loaded))
         }
-        Err(CommandFailure { cause, log }) => {
-            if let Some(step) = step {
-                step.failed(crate::text::chain(&cause));
-            }
-            Err(Failure { cause, log })
+        Source::Git(git) => {
+            let loaded = source::git::load(store, git, name, progress).await?;
+            Ok(loaded_layer(solve, loaded))
         }
     }
 }
 
-async fn run_file(solve: &Solve, id: VertexId, vertex: &Vertex, op: &FileOp) -> Result<Snapshot, Failure> {
-    let root = snapshot_input(solve, vertex, 0)?;
-    let mut digests = Vec::with_capacity(op.actions.len());
-    let mut selections = Vec::with_capacity(op.actions.len());
-    for (index, action) in op.actions.iter().enumerate() {
-        let (digest, selection) = match action {
-            FileAction::Copy(copy) => selected(solve, id, index, vertex, copy).await?,
-            FileAction::Mkdir { .. } => (None, None),
-        };
-        digests.push(digest);
-        selections.push(selection);
+/// A source's layer; a new one is to outlive a crash as one of a step is.
+fn loaded_layer(solve: &Solve, (layer, is_new): (Snapshot, bool)) -> Outcome {
+    if is_new {
+        solve.executed.store(true, Ordering::Relaxed);
     }
-    let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
-    let step_key = key::file(op, &digests, &root.identity(), slot);
-    let asked = match ask(solve, vertex, &step_key, &selections).await? {
-        Asked::Hit(layer) => return Ok(root.with(*layer)),
-        Asked::Miss(miss) => miss,
-    };
-    remember_listings(solve, &selections)?;
-    let began = Instant::now();
-    match write_file(solve, id, vertex, op, &root, selections).await {
-        Ok(info) => {
-            let layer = keep(solve, &step_key, &info, began)?;
-            asked.step.done();
-            Ok(root.with(layer))
-        }
-        Err(cause) => {
-            asked.step.failed(crate::text::chain(&cause));
-            Err(cause.into())
-        }
-    }
-}
-
-/// Executes a file step. Its tree is only written if another vertex reads it.
-async fn write_file(
-    solve: &Solve,
-    id: VertexId,
-    vertex: &Vertex,
-    op: &FileOp,
-    root: &Snapshot,
-    selections: Vec<Option<Selection>>,
-) -> Result<LayerInfo, StepError> {
-    let base = View::new(&solve.fetcher.trees(root, &solve.progress).await?)?;
-    let mut trees: Vec<Option<Arc<dyn Tree>>> = vec![None; vertex.inputs.len()];
-    for action in &op.actions {
-        if let FileAction::Copy(CopyAction { input: Some(number), .. }) = action
-            && trees.get(*number).is_some_and(Option::is_none)
-        {
-            trees[*number] = Some(tree_input(solve, vertex, *number).await?);
-        }
-    }
-    let is_read = solve.is_read.get(id.index()).copied().unwrap_or(true);
-    let forms = Forms { tree: is_read, tar: !is_read };
-    let (store, op) = (solve.store.clone(), op.clone());
-    let written = blocking(move || {
-        let trees: Vec<Option<&dyn Tree>> =
-            trees.iter().map(|tree| tree.as_ref().map(AsRef::as_ref)).collect();
-        file::execute(&store, &op, &base, &trees, selections, forms)
-    });
-    Ok(written.await.ok_or(StepError::Lost)??)
-}
-
-/// What a copy takes: its digest, and the selection itself unless the digest was remembered.
-async fn selected(
-    solve: &Solve,
-    id: VertexId,
-    index: usize,
-    vertex: &Vertex,
-    copy: &CopyAction,
-) -> Result<(Option<[u8; 32]>, Option<Selection>), StepError> {
-    let Some(number) = copy.input else { return Ok((None, None)) };
-    if !copy.sources.iter().any(|source| matches!(source, CopySource::Path(_))) {
-        return Ok((None, None));
-    }
-    if let Some(prefetched) = solve.prefetched.take(id, index).await {
-        let selection = prefetched.map_err(FileError::from)?;
-        return Ok((selection.as_ref().map(|selection| selection.digest), selection));
-    }
-    let memo = match input(solve, vertex, number)? {
-        Outcome::Snapshot(snapshot) => Some(key::selection_memo(copy, &snapshot.identity())),
-        Outcome::Context(_) => None,
-    };
-    if let Some(memo) = memo
-        && let Some(digest) = solve.store.records().memo(&memo)?
-        && let Ok(digest) = <[u8; 32]>::try_from(digest.as_slice())
-    {
-        return Ok((Some(digest), None));
-    }
-    let tree = tree_input(solve, vertex, number).await?;
-    let action = copy.clone();
-    let selection = blocking(move || file::selection(&action, tree.as_ref())).await.ok_or(StepError::Lost)?;
-    let selection = selection.map_err(FileError::from)?;
-    if let (Some(memo), Some(selection)) = (memo, &selection) {
-        solve.store.records().set_memo(&memo, &selection.digest)?;
-    }
-    Ok((selection.as_ref().map(|selection| selection.digest), selection))
-}
-
-/// Keeps what was selected in readable form, so that a later miss can say which file changed.
-fn remember_listings(solve: &Solve, selections: &[Option<Selection>]) -> Result<(), StepError> {
-    for selection in selections.iter().flatten() {
-        let memo = key::listing_memo(&key::hex(selection.digest));
-        if solve.store.records().memo(&memo)?.is_none() {
-            solve.store.records().set_memo(&memo, &selection.listing)?;
-        }
-    }
-    Ok(())
+    Outcome::Snapshot(layer)
 }
 
 /// The cache's answer.
-enum Asked {
+pub(super) enum Asked {
     /// The layer is known.
     Hit(Box<LayerRef>),
     /// It has to be made. The lock keeps other builds from making it too.
     Miss(Miss),
 }
 
-struct Miss {
-    step: Step,
+pub(super) struct Miss {
+    pub(super) step: Step,
     /// Held until the record is written.
     _lock: KeyLock,
 }
 
-async fn ask(
+pub(super) async fn ask(
     solve: &Solve,
     vertex: &Vertex,
     step_key: &StepKey,
@@ -277,13 +154,22 @@ fn reason(
     Ok(explain::miss(&old.parts, &step_key.parts, |before, after| {
         // A listing that is gone makes the explanation shorter, nothing else.
         let before = solve.store.records().memo(&key::listing_memo(before)).ok().flatten()?;
-        let after = selections.iter().flatten().find(|selection| key::hex(selection.digest) == after)?;
-        explain::files(&before, &after.listing)
+        let selected = selections.iter().flatten().find(|selection| key::hex(selection.digest) == after);
+        let after = match selected {
+            Some(selection) => selection.listing.clone(),
+            None => solve.store.records().memo(&key::listing_memo(after)).ok().flatten()?,
+        };
+        explain::files(&before, &after)
     }))
 }
 
 /// Records what a step made.
-fn keep(solve: &Solve, step_key: &StepKey, info: &LayerInfo, began: Instant) -> Result<LayerRef, StepError> {
+pub(super) fn keep(
+    solve: &Solve,
+    step_key: &StepKey,
+    info: &LayerInfo,
+    began: Instant,
+) -> Result<LayerRef, StepError> {
     let created = jiff::Timestamp::now();
     let record = Record {
         key: step_key.key,
@@ -302,19 +188,23 @@ fn layer_ref(diff_id: DiffId, created: jiff::Timestamp) -> LayerRef {
     LayerRef { diff_id, remote: None, created: Some(created.to_string()) }
 }
 
-fn input(solve: &Solve, vertex: &Vertex, number: usize) -> Result<Outcome, StepError> {
+pub(super) fn input(solve: &Solve, vertex: &Vertex, number: usize) -> Result<Outcome, StepError> {
     let id = vertex.inputs.get(number).copied();
     id.and_then(|id| solve.outcome(id)).ok_or_else(|| malformed(format!("input {number} has no result")))
 }
 
-fn snapshot_input(solve: &Solve, vertex: &Vertex, number: usize) -> Result<Snapshot, StepError> {
+pub(super) fn snapshot_input(solve: &Solve, vertex: &Vertex, number: usize) -> Result<Snapshot, StepError> {
     match input(solve, vertex, number)? {
         Outcome::Snapshot(snapshot) => Ok(snapshot),
         Outcome::Context(_) => Err(malformed(format!("input {number} is a context, not a file system"))),
     }
 }
 
-async fn tree_input(solve: &Solve, vertex: &Vertex, number: usize) -> Result<Arc<dyn Tree>, StepError> {
+pub(super) async fn tree_input(
+    solve: &Solve,
+    vertex: &Vertex,
+    number: usize,
+) -> Result<Arc<dyn Tree>, StepError> {
     match input(solve, vertex, number)? {
         Outcome::Context(context) => Ok(context),
         Outcome::Snapshot(snapshot) => {
@@ -324,6 +214,6 @@ async fn tree_input(solve: &Solve, vertex: &Vertex, number: usize) -> Result<Arc
     }
 }
 
-fn malformed(detail: String) -> StepError {
+pub(super) fn malformed(detail: String) -> StepError {
     StepError::Plan { detail }
 }

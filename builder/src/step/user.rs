@@ -103,6 +103,12 @@ pub(crate) fn owner(view: &View, owner: &Owner) -> Result<Ids, UserError> {
     Ok(Ids { uid, gid })
 }
 
+/// Whether a root file system has to be asked what the owner means.
+pub(crate) fn has_name(owner: &Owner) -> bool {
+    let is_name = |text: &str| !text.is_empty() && !text.bytes().all(|byte| byte.is_ascii_digit());
+    is_name(&owner.user) || owner.group.as_deref().is_some_and(is_name)
+}
+
 /// Who `user[:group]` (an image's User) is, with supplementary groups as Docker sets them.
 pub(crate) fn identity(view: &View, user: &str) -> Result<Identity, UserError> {
     let (user, group) = match user.split_once(':') {

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kiln_cache::Store;
-use kiln_graph::op::{CopyAction, CopySource};
+use kiln_graph::mode::SymbolicMode;
+use kiln_graph::op::{CopyAction, CopySource, ModeChange};
 
 use super::FileError;
 use super::archive::Archives;
@@ -29,6 +30,29 @@ pub(super) struct Copying<'a> {
     pub(super) owner: Option<Ids>,
     /// The tree that sources are in, and its number in the step.
     pub(super) tree: Option<(usize, &'a dyn Tree)>,
+    /// What becomes of permission bits.
+    pub(super) mode: NewMode,
+}
+
+/// What becomes of the permission bits of what is copied.
+pub(super) enum NewMode {
+    /// They stay.
+    Kept,
+    /// They are these.
+    Set(u32),
+    /// They change.
+    Changed(SymbolicMode),
+}
+
+impl NewMode {
+    /// What a copy asks for.
+    pub(super) fn of(action: &CopyAction) -> Result<Self, FileError> {
+        Ok(match &action.mode {
+            None => Self::Kept,
+            Some(ModeChange::Set(mode)) => Self::Set(*mode),
+            Some(ModeChange::Symbolic(text)) => Self::Changed(SymbolicMode::parse(text)?),
+        })
+    }
 }
 
 impl Copying<'_> {
@@ -66,7 +90,7 @@ impl Copying<'_> {
             let owner = self.owner.unwrap_or_default();
             let change = Change {
                 kind: ItemKind::File { size: data.len() as u64 },
-                mode: self.action.mode.unwrap_or(0o644),
+                mode: self.mode(0o644, false),
                 uid: owner.uid,
                 gid: owner.gid,
                 mtime: None,
@@ -101,11 +125,20 @@ impl Copying<'_> {
         Ok(path)
     }
 
+    /// The permission bits of what has `mode` at its source.
+    fn mode(&self, mode: u32, is_directory: bool) -> u32 {
+        match &self.mode {
+            NewMode::Kept => mode,
+            NewMode::Set(mode) => *mode,
+            NewMode::Changed(change) => change.apply(mode, is_directory),
+        }
+    }
+
     fn change(&self, tree: &dyn Tree, item: &Item, body: Body) -> Result<Change, FileError> {
         let owner = self.owner.unwrap_or(Ids { uid: item.uid, gid: item.gid });
         let mode = match item.kind {
             ItemKind::Symlink { .. } => 0o777,
-            _ => self.action.mode.unwrap_or(item.mode),
+            _ => self.mode(item.mode, item.is_dir()),
         };
         Ok(Change {
             kind: item.kind.clone(),
@@ -147,7 +180,10 @@ impl Writer<'_> {
             }
             Existing::Nothing => true,
         };
-        if fresh {
+        if fresh && found.with_parents {
+            let owner = self.copying.owner.unwrap_or_default();
+            delta.make_directories(destination, NEW_DIRECTORY, owner.uid, owner.gid)?;
+        } else if fresh {
             let mut change = self.copying.change(self.tree, &found.top, Body::None)?;
             if found.top.path.as_os_str().is_empty() {
                 change.mtime = None;

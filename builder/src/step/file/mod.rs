@@ -16,7 +16,7 @@ use kiln_cache::archive::ArchiveError;
 use kiln_cache::{Forms, LayerInfo, Store, StoreError, View};
 use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp};
 
-use self::copy::Copying;
+use self::copy::{Copying, NewMode};
 use self::delta::Delta;
 use super::user::{self, UserError};
 use crate::content::select::{SelectError, Selection, select};
@@ -84,6 +84,9 @@ pub enum FileError {
     /// A source could not be read.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// The permission bits are not written as chmod takes them.
+    #[error(transparent)]
+    Mode(#[from] kiln_graph::mode::ModeError),
     /// An owner is unknown.
     #[error(transparent)]
     User(#[from] UserError),
@@ -97,18 +100,10 @@ pub(crate) type Trees<'a> = [Option<&'a dyn Tree>];
 
 /// Selects what a copy takes; `None` when all its sources stand in the graph.
 pub(crate) fn selection(action: &CopyAction, tree: &dyn Tree) -> Result<Option<Selection>, SelectError> {
-    let patterns: Vec<&str> = action
-        .sources
-        .iter()
-        .filter_map(|source| match source {
-            CopySource::Path(pattern) => Some(pattern.as_str()),
-            CopySource::Inline { .. } => None,
-        })
-        .collect();
-    if patterns.is_empty() {
+    if action.sources.iter().all(|source| matches!(source, CopySource::Inline { .. })) {
         return Ok(None);
     }
-    select(tree, &patterns, &action.excludes).map(Some)
+    select(tree, &action.sources, &action.excludes).map(Some)
 }
 
 /// Executes a file step on `base`. `trees` are the step's inputs by number, `selections` what was selected
@@ -136,7 +131,7 @@ pub(crate) fn execute(
             FileAction::Copy(action) => {
                 let owner = action.owner.as_ref().map(|owner| user::owner(base, owner)).transpose()?;
                 let tree = input(action, trees)?;
-                let copying = Copying { store, action, owner, tree };
+                let copying = Copying { store, action, owner, tree, mode: NewMode::of(action)? };
                 if let Some((_, tree)) = tree {
                     let chosen = match chosen {
                         Some(chosen) => Some(chosen),

@@ -117,6 +117,19 @@ fn copy(sources: &[&str], destination: &str) -> CopyAction {
     }
 }
 
+fn chmod(source: &str, destination: &str, mode: &str) -> FileAction {
+    let mode = Some(ModeChange::Symbolic(mode.to_owned()));
+    FileAction::Copy(CopyAction { mode, ..copy(&[source], destination) })
+}
+
+fn with_parents(sources: &[(&str, &str)], destination: &str) -> CopyAction {
+    let parents = |(pivot, pattern): &(&str, &str)| CopySource::Parents {
+        pivot: (*pivot).to_owned(),
+        pattern: (*pattern).to_owned(),
+    };
+    CopyAction { sources: sources.iter().map(parents).collect(), ..copy(&[], destination) }
+}
+
 fn expect(found: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
     let expected: BTreeMap<String, String> =
         expected.iter().map(|(path, detail)| ((*path).to_owned(), (*detail).to_owned())).collect();
@@ -356,4 +369,88 @@ fn the_same_inputs_give_the_same_layer() {
         ids.push(bench.try_execute(vec![FileAction::Copy(copy(&["."], "/w/"))], &[]).unwrap().diff_id);
     }
     assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_symbolic_mode_changes_what_each_file_has() {
+    let bench = Bench::new();
+    bench.write("dir/plain", "1");
+    bench.write("dir/tool", "2");
+    let mode = |path: &str, mode| {
+        fs::set_permissions(bench.context.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("dir", 0o700);
+    mode("dir/plain", 0o600);
+    mode("dir/tool", 0o4711);
+    symlink("plain", bench.context.join("dir/link")).unwrap();
+    expect(
+        &bench.execute(vec![chmod("dir", "/out", "u=rwX,go=rX,u-s")]),
+        &[
+            ("out", "755 0:0/"),
+            ("out/link", "-> plain"),
+            ("out/plain", "644 0:0 1"),
+            ("out/tool", "755 0:0 2"),
+        ],
+    );
+    expect(&bench.execute(vec![chmod("dir/plain", "/run", "+x")]), &[("run", "711 0:0 1")]);
+}
+
+#[test]
+fn parents_come_along_from_the_pivot_on() {
+    let bench = Bench::new();
+    for path in ["a/b/c/d/foo", "a/b/c/d/e/bay", "a/b2/c/d/e/bar", "a/b/c2/d/e/baz", "a/b/c2/d/e2/baz"] {
+        bench.write(path, "x");
+    }
+    fs::create_dir(bench.context.join("a/b/c/empty")).unwrap();
+    fs::set_permissions(bench.context.join("a/b"), fs::Permissions::from_mode(0o750)).unwrap();
+    let files = |sources: &[(&str, &str)]| {
+        let found = bench.execute(vec![FileAction::Copy(with_parents(sources, "/out/"))]);
+        let below = found.keys().filter_map(|path| path.strip_prefix("out/"));
+        below.map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(files(&[(".", "a/b/c/d/foo")]), "a a/b a/b/c a/b/c/d a/b/c/d/foo");
+    assert_eq!(files(&[("a/b", "c/d")]), "c c/d c/d/e c/d/e/bay c/d/foo");
+    assert_eq!(files(&[("a", "*/c/d/foo")]), "b b/c b/c/d b/c/d/foo");
+    assert_eq!(files(&[("a/b*", "c/**/e")]), "c c/d c/d/e c/d/e/bar c/d/e/bay");
+    assert_eq!(
+        files(&[("a/b/c*", "d/**/baz"), ("a/b*", "c/**/bar")]),
+        "c c/d c/d/e c/d/e/bar d d/e d/e/baz d/e2 d/e2/baz"
+    );
+    assert_eq!(files(&[("a/b/c", ".")]), "d d/e d/e/bay d/foo empty");
+    assert_eq!(files(&[(".", "none*"), ("non*", "e")]), "");
+    let found = bench.execute(vec![FileAction::Copy(with_parents(&[("a", "b/c/d/foo")], "/data"))]);
+    assert_eq!((found["data"].as_str(), found["data/b"].as_str()), ("755 0:0/", "750 0:0/"));
+    let mut excluding = with_parents(&[("a", "b*")], "/out/");
+    excluding.excludes = vec!["**/e*".to_owned(), "b2".to_owned()];
+    let found = bench.execute(vec![FileAction::Copy(excluding)]);
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(names.join(" "), "out out/b out/b/c out/b/c/d out/b/c/d/foo out/b/c2 out/b/c2/d");
+}
+
+#[test]
+fn parents_without_wildcards_must_exist() {
+    let bench = Bench::new();
+    bench.write("a/file", "x");
+    symlink("a", bench.context.join("link")).unwrap();
+    for (pivot, pattern) in
+        [(".", "a/other"), ("a", "flie"), ("none", "file"), (".", "link/file"), ("a/file", "x")]
+    {
+        let copy = with_parents(&[(pivot, pattern)], "/out/");
+        let error = bench.try_execute(vec![FileAction::Copy(copy)], &[]).unwrap_err();
+        assert!(
+            matches!(error, FileError::Select(SelectError::NotFound { .. })),
+            "{pivot} {pattern}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pattern_may_match_nothing_and_a_path_may_not() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    bench.write("[b]", "2");
+    let found = bench.execute(vec![FileAction::Copy(copy(&["a", "none*", "[[]b]"], "/new/"))]);
+    expect(&found, &[("new", "755 0:0/"), ("new/[b]", "644 0:0 2"), ("new/a", "644 0:0 1")]);
+    expect(&bench.execute(vec![FileAction::Copy(copy(&["*.none"], "/new/"))]), &[]);
+    assert!(bench.try_execute(vec![FileAction::Copy(copy(&["none"], "/"))], &[]).is_err());
 }

@@ -1,0 +1,244 @@
+//! A commit of a git repository.
+//!
+//! The reference is resolved to a commit first; a commit that is here already is not fetched again, and one that is
+//! named in full is not even asked about. What the checkout holds depends on the commit alone: modes and times are
+//! set to what the commit says, so that its layer is the same everywhere.
+
+mod checkout;
+mod command;
+
+use kiln_cache::{KeyBuilder, Store};
+use kiln_graph::op::Git;
+use kiln_graph::redact;
+
+use self::command::Command;
+use super::{SourceError, record, recorded};
+use crate::event::Progress;
+use crate::snapshot::Snapshot;
+
+/// Hexadecimal digits of a whole commit name: SHA-1 and SHA-256.
+const COMMIT_DIGITS: [usize; 2] = [40, 64];
+
+/// Fewest digits that are taken for the beginning of a commit name.
+const FEWEST_DIGITS: usize = 7;
+
+/// Why a commit could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// There is no git on this machine.
+    #[error("cannot execute git, which a git source needs")]
+    Missing {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// git failed.
+    #[error("git cannot {what} {remote}: {said}")]
+    Failed {
+        /// What it was to do, such as `fetch`.
+        what: &'static str,
+        /// The repository without secrets.
+        remote: String,
+        /// The last that git said about it.
+        said: String,
+    },
+    /// The repository does not have the branch, tag or commit.
+    #[error("{remote} has no branch, tag or commit {reference}")]
+    NoReference {
+        /// The repository without secrets.
+        remote: String,
+        /// The reference.
+        reference: String,
+    },
+    /// The reference stands for another commit than it must.
+    #[error("{reference} of {remote} is the commit {actual}, not {expected}")]
+    Checksum {
+        /// The repository without secrets.
+        remote: String,
+        /// The reference.
+        reference: String,
+        /// The commit that was asked for.
+        expected: String,
+        /// The commit that the reference stands for.
+        actual: String,
+    },
+    /// The commit has no such directory.
+    #[error("{remote} has no directory {subdir} at {commit}")]
+    NoDirectory {
+        /// The repository without secrets.
+        remote: String,
+        /// The directory.
+        subdir: String,
+        /// The commit.
+        commit: String,
+        /// Why it cannot be opened.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A remote or a reference that git would take for something else.
+    #[error("`{text}` is not a usable {what}")]
+    Unusable {
+        /// `repository` or `reference`.
+        what: &'static str,
+        /// The text without secrets.
+        text: String,
+    },
+}
+
+impl GitError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => Some("install git".to_owned()),
+            Self::Failed { remote, .. } if !remote.starts_with("http") && !remote.starts_with("git:") => {
+                Some("repositories that need an SSH key are reached with `--ssh default`".to_owned())
+            }
+            Self::Checksum { actual, .. } => {
+                Some(format!("if that commit is the right one, write --checksum={actual}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A reference that is resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Resolved {
+    /// The full name (`refs/tags/v1`); `None` for a commit.
+    name: Option<String>,
+    /// The commit; `None` when only a fetch can tell.
+    commit: Option<String>,
+    /// The tag object, where the reference is an annotated tag.
+    tag: Option<String>,
+}
+
+/// The commit as a file system, and whether anything was fetched for it.
+pub(crate) async fn load(
+    store: &Store,
+    source: &Git,
+    name: &str,
+    progress: &Progress,
+) -> Result<(Snapshot, bool), SourceError> {
+    let step = progress.step(name);
+    let result = load_commit(store, source).await;
+    match &result {
+        Ok((_, true)) => step.done(),
+        Ok((_, false)) => step.cached(),
+        Err(error) => step.failed(crate::text::chain(error)),
+    }
+    result
+}
+
+async fn load_commit(store: &Store, source: &Git) -> Result<(Snapshot, bool), SourceError> {
+    let git = Command::new(&source.remote)?;
+    let resolved = resolve(&git, source).await?;
+    if let Some(commit) = &resolved.commit {
+        verify(&git, source, commit, resolved.tag.as_deref())?;
+        if let Some(layer) = recorded(store, &parts(&git, source, commit).finish().0)? {
+            return Ok((layer, false));
+        }
+    }
+    let draft = store.layers().draft()?;
+    let commit = checkout::checkout(&git, source, &resolved, &draft).await?;
+    // Between asking and fetching the reference may have moved.
+    verify(&git, source, &commit, resolved.tag.as_deref())?;
+    let info = crate::task::blocking(move || draft.seal()).await.ok_or(SourceError::Lost)??;
+    let (key, parts) = parts(&git, source, &commit).finish();
+    let slot = KeyBuilder::new("git slot").part("remote", &source.remote).finish().0;
+    Ok((record(store, key, parts, slot, info)?, true))
+}
+
+/// All that the layer is made of. Only a `.git` directory knows where the commit came from.
+fn parts(git: &Command, source: &Git, commit: &str) -> KeyBuilder {
+    let builder = KeyBuilder::new("git")
+        .part("commit", commit)
+        .part("directory", source.subdir.as_deref().unwrap_or_default())
+        .part("submodules", if source.submodules { "yes" } else { "no" });
+    if !source.keep_git_dir {
+        return builder;
+    }
+    builder
+        .part("git directory of", git.shown())
+        .part("reference", source.reference.as_deref().unwrap_or_default())
+}
+
+/// Asks the repository what the reference stands for.
+async fn resolve(git: &Command, source: &Git) -> Result<Resolved, GitError> {
+    let reference = source.reference.as_deref().unwrap_or("HEAD");
+    let wrong = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    if reference.starts_with('-') || reference.contains(wrong) {
+        return Err(GitError::Unusable { what: "reference", text: reference.to_owned() });
+    }
+    if is_commit(reference) {
+        let commit = Some(reference.to_ascii_lowercase());
+        return Ok(Resolved { name: None, commit, tag: None });
+    }
+    let mut names: Vec<String> = candidates(reference).collect();
+    names.extend(candidates(reference).map(|name| format!("{name}^{{}}")));
+    let mut args = vec!["ls-remote", "--", git.remote()];
+    args.extend(names.iter().map(String::as_str));
+    let listed = git.run("read", &args).await?;
+    if let Some(resolved) = choose(&listed, reference) {
+        return Ok(resolved);
+    }
+    if is_beginning_of_commit(reference) {
+        return Ok(Resolved { name: None, commit: None, tag: None });
+    }
+    Err(GitError::NoReference { remote: git.shown(), reference: reference.to_owned() })
+}
+
+/// The full names that a reference may mean, the likeliest first: a branch wins over a tag, as in BuildKit.
+fn candidates(reference: &str) -> impl Iterator<Item = String> {
+    let beginnings: &[&str] = match reference {
+        "HEAD" => &[""],
+        name if name.starts_with("refs/") => &[""],
+        _ => &["refs/heads/", "refs/tags/", "refs/"],
+    };
+    beginnings.iter().map(move |beginning| format!("{beginning}{reference}"))
+}
+
+/// Finds the reference in the lines of `git ls-remote`: `object TAB name`.
+fn choose(listed: &str, reference: &str) -> Option<Resolved> {
+    let object = |wanted: &str| {
+        let line =
+            listed.lines().find(|line| line.split_once('\t').is_some_and(|(_, name)| name == wanted))?;
+        line.split_once('\t').map(|(object, _)| object.to_owned()).filter(|object| is_commit(object))
+    };
+    candidates(reference).find_map(|name| {
+        let found = object(&name)?;
+        let peeled = object(&format!("{name}^{{}}"));
+        let (commit, tag) = match peeled {
+            Some(commit) => (commit, Some(found)),
+            None => (found, None),
+        };
+        Some(Resolved { name: Some(name), commit: Some(commit), tag })
+    })
+}
+
+fn verify(git: &Command, source: &Git, commit: &str, tag: Option<&str>) -> Result<(), GitError> {
+    let Some(expected) = source.checksum.as_deref() else { return Ok(()) };
+    let wanted = expected.to_ascii_lowercase();
+    let is_wanted = |object: &str| wanted.len() >= FEWEST_DIGITS && object.starts_with(&wanted);
+    if is_wanted(commit) || tag.is_some_and(is_wanted) {
+        return Ok(());
+    }
+    Err(GitError::Checksum {
+        remote: git.shown(),
+        reference: source.reference.clone().unwrap_or_else(|| "HEAD".to_owned()),
+        expected: expected.to_owned(),
+        actual: commit.to_owned(),
+    })
+}
+
+fn is_commit(text: &str) -> bool {
+    COMMIT_DIGITS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_beginning_of_commit(text: &str) -> bool {
+    text.len() >= FEWEST_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A remote as it may be shown.
+fn shown(remote: &str) -> String {
+    redact(remote)
+}

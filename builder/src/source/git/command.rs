@@ -1,0 +1,126 @@
+//! Executing git on input that nobody vouches for.
+//!
+//! No configuration of the machine or the user, no hooks, no credential prompts, no background work; only the
+//! protocols that a remote may name, so that neither a redirect nor a submodule leads to local files or helpers.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use super::{GitError, shown};
+
+/// Protocols that a remote repository and its submodules may use.
+const REMOTE_PROTOCOLS: &str = "https:http:git:ssh";
+
+/// Protocols where the user named a repository of this machine.
+const LOCAL_PROTOCOLS: &str = "file:https:http:git:ssh";
+
+/// Variables that change what git does, and what must not be decided by whoever started the build.
+const FORGOTTEN: [&str; 16] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ASKPASS",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PROXY_COMMAND",
+    "GIT_SSH",
+    "GIT_TEMPLATE_DIR",
+    "GIT_WORK_TREE",
+    "SSH_ASKPASS",
+    "SSH_AUTH_SOCK",
+];
+
+/// ssh without keys, agents or configuration of the user: a Dockerfile must not act in the user's name.
+const SSH: &str = "ssh -F /dev/null -o BatchMode=yes -o IdentityFile=none -o IdentityAgent=none";
+
+/// Settings for every call.
+const SETTINGS: [&str; 9] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.askPass=",
+    "credential.helper=",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    // A connection that brings less than this for so long is dead.
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=60",
+];
+
+/// Lines of git's messages that are shown.
+const SHOWN_LINES: usize = 3;
+
+/// git for one remote.
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    remote: String,
+}
+
+impl Command {
+    /// Refuses a remote that git would take for an option or a helper.
+    pub(super) fn new(remote: &str) -> Result<Self, GitError> {
+        let is_helper = remote.split_once("::").is_some_and(|(name, _)| !name.contains(['/', ':', '@']));
+        if remote.is_empty() || remote.starts_with('-') || is_helper || remote.contains(char::is_control) {
+            return Err(GitError::Unusable { what: "repository", text: shown(remote) });
+        }
+        Ok(Self { remote: remote.to_owned() })
+    }
+
+    /// The remote, with its credentials: for git alone.
+    pub(super) fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    /// The remote as it may be shown.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.remote)
+    }
+
+    /// Executes git and returns what it wrote. `what` says what it does, for the error.
+    pub(super) async fn run(&self, what: &'static str, args: &[&str]) -> Result<String, GitError> {
+        self.run_in(Path::new("/"), what, args).await
+    }
+
+    /// As [`Command::run`], in a directory. Dropped before it is done, it ends git.
+    pub(super) async fn run_in(
+        &self,
+        dir: &Path,
+        what: &'static str,
+        args: &[&str],
+    ) -> Result<String, GitError> {
+        let is_local = self.remote.starts_with("file://");
+        let mut command = tokio::process::Command::new("git");
+        for name in FORGOTTEN {
+            command.env_remove(name);
+        }
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_ALLOW_PROTOCOL", if is_local { LOCAL_PROTOCOLS } else { REMOTE_PROTOCOLS })
+            .env("GIT_SSH_COMMAND", SSH)
+            .env("LC_ALL", "C");
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        command.args(args).current_dir(dir).stdin(Stdio::null()).kill_on_drop(true);
+        let output = command.output().await.map_err(|source| GitError::Missing { source })?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = self.censored(&String::from_utf8_lossy(&output.stderr));
+        Err(GitError::Failed { what, remote: self.shown(), said })
+    }
+
+    /// The last lines of git's messages, fit to be shown.
+    fn censored(&self, text: &str) -> String {
+        let text = text.replace(&self.remote, &self.shown());
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("; ");
+        shown(&last).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+}
