@@ -124,10 +124,24 @@ fn a_file_may_make_errors_of_its_findings() {
 #[test]
 fn a_base_that_nobody_has_fails_no_check() {
     let env = TestEnvironment::new();
-    let text = format!("FROM {}\nENV PATH=$SOMEWHERE/bin:$PATH\n", env.reference("nobody/has:this"));
+    let text = format!(
+        "FROM {}\nENV PATH=$SOMEWHERE/bin:$PATH\nCOPY --from=nobody /has /this\n",
+        env.reference("nobody/has:this")
+    );
     let outcome = asked(&env, &text, &["--check"]);
     let said = outcome.ok();
     assert!(said.starts_with("Check complete, no warnings found.\n\nNOTE: unknown-base\n"), "{said}");
+}
+
+#[test]
+fn advice_is_only_given_to_who_asks() {
+    let env = TestEnvironment::new();
+    let text = "FROM scratch\nCOPY Dockerfile /run\nRUN chmod +x /run && npm ci\n";
+    let said = asked(&env, text, &["--check"]).ok();
+    assert!(said.starts_with("Check complete, no warnings found.\n\nNOTE: stored-twice\n"), "{said}");
+    assert!(said.contains("\nNOTE: download-without-cache\n"), "{said}");
+    let build = asked(&env, &text.replace("RUN chmod +x /run && npm ci\n", ""), &[]);
+    assert!(!build.stderr.contains("warning"), "{build}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Docker's rules decide about the exit code, as they do there; what only kiln has to say follows apart, as remarks.
 
 use kiln_graph::lower::lower;
-use kiln_parser::check::{Rule, is_violation};
+use kiln_parser::check::{self, Rule, is_violation};
 use kiln_parser::{Diagnostic, Severity, render};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -102,7 +102,8 @@ pub fn answer(call: &Call<'_>) -> Result<u8, CliError> {
     let places = Places::new(&call.source.text, &parsed.dockerfile);
     let mut diagnostics = parsed.diagnostics;
     if !diagnostics.iter().any(is_mistake) {
-        diagnostics.extend(lowered(call, parsed.dockerfile.clone())?);
+        diagnostics.extend(check::advice(&call.source.text, &parsed.dockerfile, call.checks()));
+        diagnostics.extend(lowered(call, parsed.dockerfile)?);
     }
     let found = Found::new(diagnostics);
     match call.format {

@@ -55,7 +55,12 @@ impl Call<'_> {
     }
 
     fn parse(&self) -> Parsed {
-        kiln_parser::parse_with(&self.source.text, super::check_argument(&self.options))
+        kiln_parser::parse_with(&self.source.text, self.checks())
+    }
+
+    /// The checks that a build argument asks for in place of the file's own.
+    fn checks(&self) -> Option<&str> {
+        super::check_argument(&self.options)
     }
 
     /// The mistakes among `diagnostics` as an error.
