@@ -1,6 +1,6 @@
 //! What is wrong, or doubtful, with a Dockerfile: data that points at the source text.
 //!
-//! The parser and the graph's lowering make these; [`render`](crate::render) turns them into text. Nothing
+//! The parser and the graph's lowering make these; [`render`](crate::render()) turns them into text. Nothing
 //! here decides what happens next: a caller stops on [`Diagnostic::is_error`].
 
 use crate::span::Span;

@@ -2,7 +2,7 @@
 //!
 //! Three processes take part. The caller (kiln, any number of threads) re-executes its own binary as a
 //! single-threaded **supervisor**; the supervisor clones **init**, process 1 of new namespaces, which turns
-//! the specification into a list of steps ([`plan`]), performs them and becomes the user's command. One
+//! the specification into a list of steps (`plan`), performs them and becomes the user's command. One
 //! socket ties the caller to the supervisor, a parent-death signal ties the supervisor to init, and process 1
 //! takes every other process of its namespace with it: whoever dies first, nothing stays behind.
 //!

@@ -1,7 +1,7 @@
 //! The program file that supervisor and init run from: this binary, in a form that no process inside a sandbox
 //! can write to, even where it manages to execute or open it through `/proc` (CVE-2019-5736).
 //!
-//! Called by [`crate::spawn`] only, once a process; later calls reuse the descriptor.
+//! Called by [`crate::spawn()`] only, once a process; later calls reuse the descriptor.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! What to run and on what: the input of [`crate::spawn`], as plain data that travels to the supervisor.
+//! What to run and on what: the input of [`crate::spawn()`], as plain data that travels to the supervisor.
 //!
 //! Nothing here touches the system; [`RunSpec::check`] says whether the data makes sense at all. Paths inside the
 //! root are `String`s that start with `/`; paths of the host are `PathBuf`s.

@@ -1,7 +1,7 @@
 //! The process between caller and sandbox: starts init in its namespaces, passes on its reports, and kills it when the
 //! caller is gone.
 //!
-//! It runs in kiln's own binary, re-executed by [`crate::spawn`], with one thread. Standard input is the socket to
+//! It runs in kiln's own binary, re-executed by [`crate::spawn()`], with one thread. Standard input is the socket to
 //! the caller; the other two standard streams are the command's. What happens inside the sandbox is [`crate::init`]'s.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,7 +23,7 @@ use crate::{Exit, Network};
 /// The name (`argv[0]`) under which the binary knows that it is the supervisor.
 pub(crate) const PROCESS_NAME: &str = "kiln-sandbox";
 
-/// To be called first in `main`, before threads are started: in a process that [`crate::spawn`] started it does the
+/// To be called first in `main`, before threads are started: in a process that [`crate::spawn()`] started it does the
 /// sandbox's work and does not return; in any other it does nothing.
 pub fn run_child_if_asked() {
     if env::args_os().next().is_none_or(|name| name != PROCESS_NAME) {

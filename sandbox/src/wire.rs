@@ -1,7 +1,7 @@
 //! Messages between caller, supervisor and init: length-prefixed JSON on a Unix stream socket, with descriptors
 //! attached to the first byte. Used on both sockets (caller to supervisor, supervisor to init).
 //!
-//! What a message means is the business of [`crate::spawn`], [`crate::supervisor`] and [`crate::init`].
+//! What a message means is the business of [`crate::spawn()`], [`crate::supervisor`] and [`crate::init`].
 
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;

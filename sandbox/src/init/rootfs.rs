@@ -2,7 +2,7 @@
 //! upper directory.
 //!
 //! Used by [`super::perform`]. The places are [`super::stubs`]'s; the trees and what becomes of the upper directory
-//! are the caller's of [`crate::spawn`].
+//! are the caller's of [`crate::spawn()`].
 
 use std::io;
 use std::os::fd::OwnedFd;
