@@ -1,6 +1,6 @@
 //! The user's terminal in raw mode while a container owns it, and back again whatever happens.
 //!
-//! Used by [`crate::commands::run`]; `main` installs [`restore_on_panic`].
+//! Used by `crate::commands::run`; `main` installs [`restore_on_panic`].
 
 use std::io::{IsTerminal, stdin};
 use std::sync::{Mutex, PoisonError};

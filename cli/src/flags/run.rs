@@ -1,6 +1,6 @@
 //! Flags of `kiln run`.
 //!
-//! What they mean is decided in [`crate::commands::run`].
+//! What they mean is decided in `crate::commands::run`.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! What people and scripts are shown: text made from data.
 //!
-//! Everything here but [`print`] and [`progress::show`] is a pure function from data to text, in docker's
+//! Everything here but [`print()`] and [`progress::show`] is a pure function from data to text, in docker's
 //! shapes. Called by [`crate::commands`].
 
 pub mod age;

@@ -1,6 +1,6 @@
 //! The live view: finished steps as lines that stay, running ones below them, redrawn in place.
 //!
-//! Pure: [`Live::finished`] and [`frame`] make text from the state of the steps, [`Screen`] makes the bytes that
+//! Pure: `Live::finished` and [`frame`] make text from the state of the steps, [`Screen`] makes the bytes that
 //! turn the last frame into the next without flicker. [`super::show`] writes them.
 
 use std::time::Duration;
