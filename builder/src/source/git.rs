@@ -242,3 +242,6 @@ fn is_beginning_of_commit(text: &str) -> bool {
 fn shown(remote: &str) -> String {
     redact(remote)
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,3 +110,6 @@ fn record(
 fn snapshot(diff_id: DiffId) -> Snapshot {
     Snapshot::new(vec![LayerRef { diff_id, remote: None, created: None }])
 }
+
+#[cfg(test)]
+mod tests;
