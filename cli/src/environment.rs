@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::flags::GlobalFlags;
@@ -38,6 +39,11 @@ impl Environment {
     /// A variable's value, if it is set and is text.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).and_then(|value| value.to_str())
+    }
+
+    /// A variable's value as it is, if it is set.
+    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.variables.get(name).map(|value| value.as_bytes())
     }
 
     /// The directory of the store: flag, KILN_ROOT, or the place where data belongs for this user.

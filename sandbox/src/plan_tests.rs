@@ -78,7 +78,10 @@ fn every_mount_has_a_target_that_is_provided() {
             target: "/in".into(),
             kind: MountKind::Bind { source: "/host".into(), read_only: true, recursive: false },
         },
-        Mount { target: "/run/secret".into(), kind: MountKind::File { data: vec![1], mode: 0o400, uid: 0, gid: 0 } },
+        Mount {
+            target: "/run/secret".into(),
+            kind: MountKind::File { data: vec![1], mode: 0o400, uid: 0, gid: 0 },
+        },
     ];
     let steps = plan(&spec);
     let Some(Step::Root { targets, .. }) = steps.iter().find(|step| matches!(step, Step::Root { .. })) else {

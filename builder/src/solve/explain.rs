@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kiln_cache::Part;
 
-use super::key::{FILES, ROOT};
+use super::key::{BOUND, FILES, ROOT};
 
 /// How many changed files are named; the others are counted.
 const NAMED_FILES: usize = 3;
@@ -24,8 +24,11 @@ pub(crate) fn miss(old: &[Part], new: &[Part], files: impl Fn(&str, &str) -> Opt
         let value = part.value.as_str();
         match before.get(part.name.as_str()) {
             Some(old) if *old == value => {}
-            Some(old) if part.name == FILES => {
-                reasons.push(files(old, value).unwrap_or_else(|| "the copied files changed".to_owned()));
+            Some(old) if part.name == FILES || part.name.starts_with(BOUND) => {
+                let unnamed = || {
+                    format!("the {} changed", if part.name == FILES { "copied files" } else { &part.name })
+                };
+                reasons.push(files(old, value).unwrap_or_else(unnamed));
             }
             Some(_) if part.name == ROOT => {}
             Some(old) => reasons.push(format!("{} {} -> {}", part.name, shown(old), shown(value))),

@@ -202,6 +202,8 @@ pub(crate) fn hex(bytes: [u8; 32]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kiln_graph::op::CacheMount;
+
     use super::*;
 
     fn op() -> Exec {
@@ -245,6 +247,82 @@ mod tests {
         }
         assert_ne!(base, exec(&op(), &[], "linux/arm64", "root", slot("p", "s", "")).key);
         assert_ne!(base, exec(&op(), &[], "linux/amd64", "other", slot("p", "s", "")).key);
+    }
+
+    fn mounted(mount: ExecMount, selection: Option<[u8; 32]>) -> Key {
+        let op = Exec { mounts: vec![mount], ..op() };
+        exec(&op, &[selection], "linux/amd64", "root", slot("p", "s", "[1/2] RUN make")).key
+    }
+
+    #[test]
+    fn a_bind_counts_by_what_it_shows() {
+        let bind = |source: &str, target: &str, read_only| ExecMount::Bind {
+            input: 1,
+            source: source.into(),
+            target: target.into(),
+            read_only,
+        };
+        let base = mounted(bind("a", "/t", true), Some([1; 32]));
+        assert_eq!(base, mounted(bind("elsewhere", "/t", true), Some([1; 32])), "not where it was");
+        assert_ne!(base, mounted(bind("a", "/t", true), Some([2; 32])));
+        assert_ne!(base, mounted(bind("a", "/u", true), Some([1; 32])));
+        assert_ne!(base, mounted(bind("a", "/t", false), Some([1; 32])));
+        assert_ne!(base, key(&op()));
+    }
+
+    #[test]
+    fn a_cache_counts_by_name_and_place() {
+        let cache = CacheMount {
+            namespace: String::new(),
+            id: "i".into(),
+            target: "/t".into(),
+            sharing: Sharing::Shared,
+            input: None,
+            source: ".".into(),
+            access: None,
+            read_only: false,
+        };
+        let base = mounted(ExecMount::Cache(cache.clone()), None);
+        let with = |change: fn(&mut CacheMount)| {
+            let mut changed = cache.clone();
+            change(&mut changed);
+            mounted(ExecMount::Cache(changed), None)
+        };
+        assert_eq!(base, with(|cache| cache.input = Some(1)), "not what it begins as");
+        let changes: [fn(&mut CacheMount); 5] = [
+            |cache| cache.id = "j".into(),
+            |cache| cache.namespace = "n".into(),
+            |cache| cache.target = "/u".into(),
+            |cache| cache.sharing = Sharing::Locked,
+            |cache| cache.read_only = true,
+        ];
+        for change in changes {
+            assert_ne!(base, with(change));
+        }
+    }
+
+    #[test]
+    fn credentials_count_by_id_and_place() {
+        let access = Access { mode: 0o400, uid: 0, gid: 0 };
+        let secret = |id: &str, target: Option<&str>, env: Option<&str>, required| {
+            let (target, env) = (target.map(str::to_owned), env.map(str::to_owned));
+            mounted(ExecMount::Secret { id: id.into(), target, env, access, required }, None)
+        };
+        let ssh = |id: &str, target: &str| {
+            mounted(ExecMount::Ssh { id: id.into(), target: target.into(), access, required: true }, None)
+        };
+        let keys = [
+            secret("i", Some("/t"), None, true),
+            secret("j", Some("/t"), None, true),
+            secret("i", None, Some("/t"), true),
+            secret("i", Some("/t"), Some("/t"), true),
+            secret("i", Some("/t"), None, false),
+            ssh("i", "/t"),
+            ssh("j", "/t"),
+            ssh("i", "/u"),
+        ];
+        let different: std::collections::BTreeSet<&Key> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! RUN: one command in a sandbox on top of its root, and the layer that it leaves.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_cache::{LayerInfo, Store, View};
-use kiln_graph::op::{Exec, ExecMount, Network};
-use kiln_sandbox::{Exit, Mount, MountKind, Root, RunSpec, Sandbox, Signaller, Stdin, Stdio};
+use kiln_graph::op::{Exec, Network};
+use kiln_sandbox::{Exit, Root, RunSpec, Sandbox, Signaller, Stdin, Stdio};
 
+use super::mounts::{self, Credentials, Layers, Prepared, Sources};
 use super::{lower_directories, user};
 use crate::error::StepError;
 use crate::event::{Step, Stream};
@@ -24,8 +25,8 @@ const MAX_LINE: usize = 64 * 1024;
 /// The host name that a step sees unless it asks for another; BuildKit's, which build scripts may have met.
 const HOSTNAME: &str = "buildkitsandbox";
 
-/// Mode of a tmpfs mount: everybody's, with the sticky bit, as Docker makes it.
-const TMPFS_MODE: u32 = 0o1777;
+/// The variable that tells programs where the SSH agent is.
+const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 /// What the builder's machine lends to each step.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +35,17 @@ pub(crate) struct Host {
     pub(crate) resolv_conf: Option<Vec<u8>>,
     /// Content of `/etc/hosts`.
     pub(crate) hosts: Option<Vec<u8>>,
+}
+
+/// A command and what it needs.
+pub(crate) struct Command {
+    pub(crate) op: Exec,
+    /// The layers of its root, bottom first.
+    pub(crate) trees: Vec<PathBuf>,
+    /// The inputs that its mounts show, by number.
+    pub(crate) inputs: BTreeMap<usize, Layers>,
+    pub(crate) host: Arc<Host>,
+    pub(crate) credentials: Arc<Credentials>,
 }
 
 /// A command that gave no layer.
@@ -49,17 +61,15 @@ impl<E: Into<StepError>> From<E> for CommandFailure {
     }
 }
 
-/// Runs the command of `op` on `trees` (bottom first). Dropping the future kills it.
+/// Runs the command. Dropping the future kills it.
 pub(crate) async fn run(
     store: Store,
-    op: &Exec,
-    trees: Vec<PathBuf>,
-    host: Arc<Host>,
+    command: Command,
     step: Arc<Step>,
 ) -> Result<LayerInfo, CommandFailure> {
     let killer = Killer::default();
-    let (op, shared) = (op.clone(), killer.shared());
-    let result = blocking(move || execute(&store, &op, trees, &host, &step, &shared)).await;
+    let shared = killer.shared();
+    let result = blocking(move || execute(&store, command, &step, &shared)).await;
     drop(killer);
     result.unwrap_or_else(|| Err(StepError::Lost.into()))
 }
@@ -95,18 +105,24 @@ impl Drop for Killer {
 
 fn execute(
     store: &Store,
-    op: &Exec,
-    trees: Vec<PathBuf>,
-    host: &Host,
+    command: Command,
     step: &Step,
     killed: &Mutex<Killed>,
 ) -> Result<LayerInfo, CommandFailure> {
+    let Command { op, trees, inputs, host, credentials } = command;
+    let note = |text: String| step.note(text);
+    let sources = Sources { store, inputs: &inputs, credentials: &credentials, note: &note };
+    let mut prepared = mounts::prepare(&op, &sources)?;
+    // Waiting for a cache may have taken long.
+    if is_dropped(killed) {
+        return Err(StepError::Cancelled.into());
+    }
     let draft = store.layers().draft()?;
     let view = View::new(&trees)?;
     let identity = user::identity(&view, &op.user)?;
     let lowers = lower_directories(trees);
     let root = Root::Overlay { lowers, upper: draft.upper().to_owned(), work: draft.work().to_owned() };
-    let spec = spec(op, root, &identity, host);
+    let spec = spec(&op, root, &identity, &host, &mut prepared);
     let mut sandbox = kiln_sandbox::spawn(&spec, Stdio::Pipes)?;
     {
         let mut killed = killed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,9 +133,11 @@ fn execute(
     }
     let log = follow(&mut sandbox, step)?;
     let exit = sandbox.wait()?;
-    if killed.lock().unwrap_or_else(PoisonError::into_inner).dropped {
+    if is_dropped(killed) {
         return Err(StepError::Cancelled.into());
     }
+    // What was held for the command is let go before its layer is hashed: others wait for it.
+    drop(prepared);
     match exit {
         Exit::Code(0) => Ok(draft.seal()?),
         Exit::Code(code) => Err(CommandFailure { cause: StepError::Exited { code }, log }),
@@ -127,20 +145,25 @@ fn execute(
     }
 }
 
-fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host) -> RunSpec {
+fn is_dropped(killed: &Mutex<Killed>) -> bool {
+    killed.lock().unwrap_or_else(PoisonError::into_inner).dropped
+}
+
+fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host, prepared: &mut Prepared) -> RunSpec {
     let mut env = op.env.clone();
     env.extend(op.proxies.iter().cloned());
+    for (name, value) in prepared.env.drain(..) {
+        env.retain(|(known, _)| *known != name);
+        env.push((name, value));
+    }
+    if let Some(agent) = prepared.agent.take()
+        && !env.iter().any(|(name, _)| name == AGENT_VARIABLE)
+    {
+        env.push((AGENT_VARIABLE.to_owned(), agent));
+    }
     if !env.iter().any(|(name, _)| name == "HOME") {
         env.push(("HOME".to_owned(), identity.home.clone().unwrap_or_else(|| "/".to_owned())));
     }
-    let mounts = op.mounts.iter().map(|mount| match mount {
-        ExecMount::File { target, data, mode } => {
-            Mount { target: target.clone(), kind: MountKind::File { data: data.clone(), mode: *mode, uid: 0, gid: 0 } }
-        }
-        ExecMount::Tmpfs { target, size } => {
-            Mount { target: target.clone(), kind: MountKind::Tmpfs { size: *size, mode: TMPFS_MODE } }
-        }
-    });
     RunSpec {
         env,
         cwd: op.cwd.clone(),
@@ -153,7 +176,7 @@ fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host) -> RunSpe
             Network::Host => kiln_sandbox::Network::Host,
             Network::None => kiln_sandbox::Network::None,
         },
-        mounts: mounts.collect(),
+        mounts: std::mem::take(&mut prepared.mounts),
         resolv_conf: host.resolv_conf.clone(),
         hosts: host.hosts.clone(),
         stdin: Stdin::Null,

@@ -2,6 +2,7 @@
 
 pub(crate) mod exec;
 pub(crate) mod file;
+pub(crate) mod mounts;
 pub(crate) mod user;
 
 use std::collections::HashSet;

@@ -1,12 +1,13 @@
 //! Flags of `kiln build`.
 //!
-//! What they mean is decided in [`crate::commands::build`].
+//! What they mean is decided in `crate::commands::build`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::call::{AnswerFormat, CallSpec, Question};
+use super::credentials::{AgentSpec, SecretSpec};
 use super::output::OutputSpec;
 
 /// `kiln build [OPTIONS] PATH`.
@@ -27,6 +28,12 @@ pub struct BuildFlags {
     /// Set metadata for an image
     #[arg(long = "label", value_name = "KEY[=VALUE]")]
     pub labels: Vec<String>,
+    /// Secret for RUN --mount=type=secret (format: "id=ID[,src=FILE|env=NAME]"); it stays in no layer
+    #[arg(long = "secret", value_name = "SPEC", value_parser = SecretSpec::parse)]
+    pub secrets: Vec<SecretSpec>,
+    /// SSH agent for RUN --mount=type=ssh (format: "default|ID[=SOCKET]"); without a socket, the one of SSH_AUTH_SOCK
+    #[arg(long = "ssh", value_name = "SPEC", value_parser = AgentSpec::parse)]
+    pub agents: Vec<AgentSpec>,
     /// Do not use cache when building the image
     #[arg(long)]
     pub no_cache: bool,

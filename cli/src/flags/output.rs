@@ -1,7 +1,7 @@
 //! The value of `--output`: where the result of a build goes beside the store.
 //!
 //! Source of the syntax: buildx's `--output` (comma-separated `key=value`, or a bare path). Parsed here,
-//! performed by [`crate::commands::build`].
+//! performed by `crate::commands::build`.
 
 use std::path::PathBuf;
 
@@ -152,7 +152,7 @@ impl Fields {
 }
 
 /// Splits at commas; a field may stand in double quotes, in which `""` is a quote.
-fn split_csv(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn split_csv(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut field = String::new();
     let mut quoted = false;

@@ -1,6 +1,6 @@
 //! Flags that docker has and kiln does not have yet: they are named, never guessed at.
 //!
-//! Without this, a script's `--secret` would be reported as a typing mistake. Called by
+//! Without this, a script's `--memory` would be reported as a typing mistake. Called by
 //! [`super::parse`] for a flag that clap does not know. Source of the names: the references of `docker build`,
 //! `docker buildx build` and `docker run`.
 
@@ -31,11 +31,9 @@ const BUILD: &[&str] = &[
     "--policy",
     "--provenance",
     "--sbom",
-    "--secret",
     "--security-opt",
     "--shm-size",
     "--squash",
-    "--ssh",
     "--ulimit",
 ];
 
@@ -169,14 +167,14 @@ mod tests {
     #[test]
     fn docker_flags_are_named_and_typing_mistakes_are_not() {
         assert_eq!(
-            explain(&["build", "."], "--secret"),
-            Some("`--secret` of docker build is not supported yet".to_owned())
+            explain(&["build", "."], "--memory"),
+            Some("`--memory` of docker build is not supported yet".to_owned())
         );
         assert!(explain(&["buildx", "build"], "--cache-to=type=local").is_some());
         assert!(explain(&["run", "x"], "-p").is_some());
         assert!(explain(&["images"], "--filter").is_some());
         assert_eq!(explain(&["run"], "--secret"), None);
-        assert_eq!(explain(&["build"], "--secrets"), None);
+        assert_eq!(explain(&["build"], "--memorys"), None);
         assert_eq!(explain(&[], "--x"), None);
         assert_eq!(explain_command(&["ps", "-a"]), Some("`docker ps` is not supported yet".to_owned()));
         assert_eq!(

@@ -75,7 +75,7 @@ fn assert_succeeded(outcome: &Outcome) {
 }
 
 /// Reads a child's progress until a line contains a word; what comes later is left in the pipe.
-fn read_until(child: &mut std::process::Child, word: &str) -> String {
+pub fn read_until(child: &mut std::process::Child, word: &str) -> String {
     use std::io::Read;
     let stderr = child.stderr.as_mut().unwrap();
     let mut text = String::new();

@@ -23,6 +23,7 @@ mod elsewhere;
 mod exchange;
 mod idle;
 mod interrupt;
+mod mounts;
 mod run;
 mod trace;
 

@@ -14,6 +14,7 @@ use super::stage::StageLowering;
 use crate::graph::{Display, Vertex, VertexId};
 use crate::op::{Access, CacheMount, CopyAction, CopySource, ExecMount, FileAction, FileOp, Op, Sharing};
 use crate::path;
+use crate::pattern::literal;
 
 /// The build argument that keeps the caches of different users of one machine apart.
 const NAMESPACE_ARG: &str = "BUILDKIT_CACHE_MOUNT_NS";
@@ -187,7 +188,7 @@ impl StageLowering<'_, '_> {
         };
         let copy = CopyAction {
             input: Some(1),
-            sources: vec![CopySource::Path(as_pattern(source))],
+            sources: vec![CopySource::Path(literal(source))],
             destination: format!("/{SELECTED}"),
             owner: None,
             mode: None,
@@ -257,18 +258,6 @@ fn add_input(inputs: &mut Vec<VertexId>, vertex: VertexId) -> usize {
     )
 }
 
-/// A path as a pattern that matches just that path.
-fn as_pattern(path: &str) -> String {
-    let mut pattern = String::with_capacity(path.len());
-    for character in path.chars() {
-        if matches!(character, '*' | '?' | '[' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern
-}
-
 fn last_part(path: &str) -> &str {
     path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
@@ -299,6 +288,7 @@ fn bytes(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pattern::{Glob, has_wildcard};
 
     #[test]
     fn sizes_have_docker_s_units() {
@@ -325,8 +315,8 @@ mod tests {
     #[test]
     fn a_path_as_a_pattern_matches_itself_alone() {
         for path in ["src", "a*b?[c]", "back\\slash"] {
-            let glob = crate::pattern::Glob::new(&as_pattern(path));
-            assert!(!crate::pattern::has_wildcard(&as_pattern(path)));
+            let glob = Glob::new(&literal(path));
+            assert!(!has_wildcard(&literal(path)));
             assert!(glob.is_ok_and(|glob| glob.matches(path)), "{path}");
         }
     }

@@ -196,7 +196,8 @@ impl<'a> Stages<'a> {
                 Err(error("circular-dependency", format!("stage \"{name}\" takes files from itself")))
             }
             Some(stage) if stage < self.len() => {
-                let message = format!("cannot take files from stage \"{name}\": it is defined later in the file");
+                let message =
+                    format!("cannot take files from stage \"{name}\": it is defined later in the file");
                 Err(Box::new(
                     error("forward-reference", message).with_help("move that stage before this one"),
                 ))

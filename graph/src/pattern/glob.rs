@@ -19,6 +19,18 @@ pub fn has_wildcard(path: &str) -> bool {
     false
 }
 
+/// A path as the pattern that matches just that path.
+pub fn literal(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for character in path.chars() {
+        if matches!(character, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
 /// A source pattern. `*`, `?` and brackets never match a `/`.
 #[derive(Debug, Clone)]
 pub struct Glob {

@@ -12,7 +12,7 @@ mod tests;
 mod token;
 mod translate;
 
-pub use glob::{Glob, has_wildcard};
+pub use glob::{Glob, has_wildcard, literal};
 pub use ignore::{Decision, DirState, IgnoreMatcher};
 
 /// Why a pattern cannot be used.

@@ -232,8 +232,10 @@ fn files_are_read_only_with_their_mode() {
     let mut spec =
         fixture.shell("/dev/pipes/script; stat -c '%a %u' /dev/pipes/script; echo x > /dev/pipes/script");
     let data = b"#!/bin/sh\necho from the script\n".to_vec();
-    spec.mounts =
-        vec![Mount { target: "/dev/pipes/script".into(), kind: MountKind::File { data, mode: 0o755, uid: 0, gid: 0 } }];
+    spec.mounts = vec![Mount {
+        target: "/dev/pipes/script".into(),
+        kind: MountKind::File { data, mode: 0o755, uid: 0, gid: 0 },
+    }];
     let output = run(&spec);
     assert_eq!((output.exit, output.stdout.as_str()), (Exit::Code(1), "from the script\n755 0\n"));
     assert!(output.stderr.contains("Read-only file system"));

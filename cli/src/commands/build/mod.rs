@@ -5,6 +5,7 @@
 //! went wrong. Nothing is named before everything has succeeded.
 
 pub mod call;
+mod credentials;
 mod failure;
 mod options;
 mod results;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use kiln_builder::{BuildRequest, Builder, CancellationToken, Progress, PullPolicy};
+use kiln_builder::{BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy};
 use kiln_cache::ImageRecord;
 use kiln_graph::lower::{LowerOptions, lower};
 use kiln_graph::op::Source;
@@ -36,6 +37,7 @@ struct Job<'a> {
     flags: &'a BuildFlags,
     source: BuildSource,
     options: LowerOptions,
+    credentials: Credentials,
     results: Results,
     color: bool,
     cancel: CancellationToken,
@@ -49,6 +51,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     let source = BuildSource::read(flags)?;
     let job = Job {
         options: options::read(flags, &source, session)?,
+        credentials: credentials::read(flags, &session.environment)?,
         results: Results::read(flags)?,
         source,
         flags,
@@ -119,6 +122,7 @@ impl Job<'_> {
             plan,
             contexts: context.into_iter().collect::<BTreeMap<_, _>>(),
             bases,
+            credentials: self.credentials.clone(),
             project: self.source.project.clone(),
             cancel: self.cancel.clone(),
         };

@@ -1,0 +1,96 @@
+//! Exec vertices: what their mounts show, their keys, and their execution.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kiln_graph::op::{CopyAction, CopySource, Exec, ExecMount};
+use kiln_graph::{Vertex, VertexId};
+
+use super::files::{remember_listings, selected};
+use super::vertex::{Asked, Failure, ask, keep, snapshot_input};
+use super::{Solve, key};
+use crate::content::select::Selection;
+use crate::error::StepError;
+use crate::snapshot::Snapshot;
+use crate::step::exec::{self, Command, CommandFailure};
+use crate::step::mounts::{self, Layers};
+
+/// Gives an Exec vertex its result.
+pub(super) async fn run(
+    solve: &Solve,
+    id: VertexId,
+    vertex: &Vertex,
+    op: &Exec,
+) -> Result<Snapshot, Failure> {
+    let root = snapshot_input(solve, vertex, 0)?;
+    let (mut digests, mut selections) = (Vec::new(), Vec::new());
+    for (index, mount) in op.mounts.iter().enumerate() {
+        let (digest, selection) = shown(solve, id, index, vertex, mount).await?;
+        digests.push(digest);
+        selections.push(selection);
+    }
+    let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
+    let step_key = key::exec(op, &digests, &solve.platform, &root.identity(), slot);
+    let asked = match ask(solve, vertex, &step_key, &selections).await? {
+        Asked::Hit(layer) => return Ok(root.with(*layer)),
+        Asked::Miss(miss) => miss,
+    };
+    remember_listings(solve, &selections)?;
+    let command = command(solve, vertex, op, &root).await?;
+    let step = Arc::new(asked.step);
+    let began = Instant::now();
+    let outcome = exec::run(solve.store.clone(), command, Arc::clone(&step)).await;
+    let step = Arc::into_inner(step);
+    match outcome {
+        Ok(info) => {
+            let layer = keep(solve, &step_key, &info, began)?;
+            if let Some(step) = step {
+                step.done();
+            }
+            Ok(root.with(layer))
+        }
+        Err(CommandFailure { cause, log }) => {
+            if let Some(step) = step {
+                step.failed(crate::text::chain(&cause));
+            }
+            Err(Failure { cause, log })
+        }
+    }
+}
+
+/// Everything that the command needs, on this disk.
+async fn command(solve: &Solve, vertex: &Vertex, op: &Exec, root: &Snapshot) -> Result<Command, StepError> {
+    let trees = solve.fetcher.trees(root, &solve.progress).await?;
+    let mut inputs = BTreeMap::new();
+    for number in mounts::inputs(op) {
+        let Entry::Vacant(missing) = inputs.entry(number) else { continue };
+        let snapshot = snapshot_input(solve, vertex, number)?;
+        let trees = solve.fetcher.trees(&snapshot, &solve.progress).await?;
+        missing.insert(Layers { trees, diff_ids: snapshot.diff_ids() });
+    }
+    let (host, credentials) = (Arc::clone(&solve.host), Arc::clone(&solve.credentials));
+    Ok(Command { op: op.clone(), trees, inputs, host, credentials })
+}
+
+/// What a mount shows of an input, as a selection: that is what its content counts as.
+async fn shown(
+    solve: &Solve,
+    id: VertexId,
+    index: usize,
+    vertex: &Vertex,
+    mount: &ExecMount,
+) -> Result<(Option<[u8; 32]>, Option<Selection>), StepError> {
+    let ExecMount::Bind { input, source, .. } = mount else { return Ok((None, None)) };
+    let copy = CopyAction {
+        input: Some(*input),
+        sources: vec![CopySource::Path(kiln_graph::pattern::literal(source))],
+        destination: String::new(),
+        owner: None,
+        mode: None,
+        excludes: Vec::new(),
+        unpack: false,
+    };
+    selected(solve, id, index, vertex, &copy).await
+}

@@ -1,0 +1,91 @@
+//! Secrets and SSH agents: what the build was given, shown to a command and to nothing else.
+//!
+//! A secret is a file in memory or a variable of the one process; it is in no key, no layer and no event, and nothing
+//! writes it to the store.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+
+use kiln_graph::op::Access;
+use kiln_sandbox::MountKind;
+
+use super::{MountError, Prepared};
+
+/// What a build may use and must not keep.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Secrets by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of SSH agents by id.
+    pub agents: BTreeMap<String, PathBuf>,
+}
+
+/// A value that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// A secret of these bytes.
+    pub fn new(value: Vec<u8>) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// How a command wants a credential.
+pub(super) struct Wanted<'a> {
+    /// Where; `None` makes no file.
+    pub(super) target: Option<&'a str>,
+    pub(super) access: &'a Access,
+    pub(super) required: bool,
+}
+
+/// Shows a secret as a file, as the variable `env`, or both. One that is missing and not required is nowhere.
+pub(super) fn secret(
+    prepared: &mut Prepared,
+    given: &Credentials,
+    id: &str,
+    wanted: &Wanted<'_>,
+    env: Option<&str>,
+) -> Result<(), MountError> {
+    let Some(Secret(value)) = given.secrets.get(id) else {
+        return if wanted.required { Err(MountError::NoSecret { id: id.to_owned() }) } else { Ok(()) };
+    };
+    if let Some(name) = env {
+        let not_text = || MountError::NotText { id: id.to_owned(), name: name.to_owned() };
+        let text = std::str::from_utf8(value).ok().filter(|text| !text.contains('\0'));
+        prepared.env.push((name.to_owned(), text.ok_or_else(not_text)?.to_owned()));
+    }
+    if let Some(target) = wanted.target {
+        let Access { mode, uid, gid } = *wanted.access;
+        prepared.show(target, MountKind::File { data: value.clone(), mode, uid, gid });
+    }
+    Ok(())
+}
+
+/// Shows the socket of an agent.
+pub(super) fn agent(
+    prepared: &mut Prepared,
+    given: &Credentials,
+    id: &str,
+    wanted: &Wanted<'_>,
+) -> Result<(), MountError> {
+    let (Some(path), Some(target)) = (given.agents.get(id), wanted.target) else {
+        return if wanted.required { Err(MountError::NoAgent { id: id.to_owned() }) } else { Ok(()) };
+    };
+    let failed = |source| MountError::Agent { id: id.to_owned(), path: path.clone(), source };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.file_type().is_socket() {
+        return Err(failed(std::io::Error::other("it is not a socket")));
+    }
+    prepared.show(target, MountKind::Bind { source: path.clone(), read_only: false, recursive: false });
+    prepared.agent.get_or_insert_with(|| target.to_owned());
+    Ok(())
+}

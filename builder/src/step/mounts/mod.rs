@@ -1,0 +1,181 @@
+//! The mounts of a command: what the graph says becomes what the sandbox is to show, with everything that has to be
+//! held while the command runs.
+//!
+//! What is bound is looked up in the input's layers and mounted from them ([`bind`]); caches are directories of the store
+//! ([`cache`]); secrets and agents are what the build was given ([`credentials`]). Called by [`super::exec`].
+
+mod bind;
+mod cache;
+mod credentials;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use kiln_cache::{CacheDirectory, DiffId, Draft, Store, StoreError};
+use kiln_graph::op::{Exec, ExecMount};
+use kiln_sandbox::{Mount, MountKind};
+
+pub use credentials::{Credentials, Secret};
+
+/// Mode of a tmpfs mount: everybody's, with the sticky bit, as Docker makes it.
+const TMPFS_MODE: u32 = 0o1777;
+
+/// An input that a mount shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Layers {
+    /// Its layers' trees, bottom first.
+    pub(crate) trees: Vec<PathBuf>,
+    /// The same layers.
+    pub(crate) diff_ids: Vec<DiffId>,
+}
+
+/// What mounts are made from.
+pub(crate) struct Sources<'a> {
+    pub(crate) store: &'a Store,
+    /// Inputs by their number.
+    pub(crate) inputs: &'a BTreeMap<usize, Layers>,
+    /// Secrets and agents.
+    pub(crate) credentials: &'a Credentials,
+    /// Told what the step waits for.
+    pub(crate) note: &'a dyn Fn(String),
+}
+
+/// What the sandbox needs for the mounts of one command.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// The mounts, those that others lie in first.
+    pub(crate) mounts: Vec<Mount>,
+    /// Secrets that are variables.
+    pub(crate) env: Vec<(String, String)>,
+    /// Where the first SSH agent is: the one that programs find by themselves.
+    pub(crate) agent: Option<String>,
+    /// Take what the command writes to a bound tree; they go with this.
+    drafts: Vec<Draft>,
+    /// Keep caches for the command.
+    caches: Vec<CacheDirectory>,
+}
+
+/// Why something cannot be mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// A secret that is required was not given.
+    #[error("the secret `{id}` is required, and the build was not given it")]
+    NoSecret {
+        /// Its id.
+        id: String,
+    },
+    /// An agent that is required was not given.
+    #[error("the SSH agent `{id}` is required, and the build was not given it")]
+    NoAgent {
+        /// Its id.
+        id: String,
+    },
+    /// The socket of an agent cannot be used.
+    #[error("cannot use {path} as the socket of the SSH agent `{id}`", path = path.display())]
+    Agent {
+        /// The agent's id.
+        id: String,
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A secret is to be a variable and cannot be one.
+    #[error("the secret `{id}` cannot be the value of ${name}: it is not text, or holds a NUL byte")]
+    NotText {
+        /// The secret's id.
+        id: String,
+        /// The variable.
+        name: String,
+    },
+    /// What is to be bound is not there.
+    #[error("cannot mount {source} on {target}: there is no such file", source = source_path.display())]
+    NotFound {
+        /// Path in the input.
+        source_path: PathBuf,
+        /// Where it was to appear.
+        target: String,
+    },
+    /// What a cache is to begin with is not one layer.
+    #[error("the cache mount on {target} cannot begin as a copy of {layers} layers")]
+    Seed {
+        /// Where it was to appear.
+        target: String,
+        /// How many layers there are.
+        layers: usize,
+    },
+    /// The operation names an input that was not given.
+    #[error("the mount on {target} is of input {input}, which the step does not have")]
+    NoInput {
+        /// Where it was to appear.
+        target: String,
+        /// The input's number.
+        input: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+crate::causes::store_causes!(MountError);
+
+/// Prepares the mounts of `op`. Blocks the thread while others have a cache to themselves.
+pub(crate) fn prepare(op: &Exec, sources: &Sources<'_>) -> Result<Prepared, MountError> {
+    let mut prepared = Prepared::default();
+    let caches = cache::Caches::take(&op.mounts, sources)?;
+    for mount in &op.mounts {
+        match mount {
+            ExecMount::File { target, data, mode } => {
+                let kind = MountKind::File { data: data.clone(), mode: *mode, uid: 0, gid: 0 };
+                prepared.show(target, kind);
+            }
+            ExecMount::Tmpfs { target, size } => {
+                prepared.show(target, MountKind::Tmpfs { size: *size, mode: TMPFS_MODE });
+            }
+            ExecMount::Bind { input, source, target, read_only } => {
+                let layers = sources.input(*input, target)?;
+                bind::bind(&mut prepared, sources.store, layers, source.as_ref(), target, *read_only)?;
+            }
+            ExecMount::Cache(cache) => prepared.show(&cache.target, caches.part(cache, sources)?),
+            ExecMount::Secret { id, target, env, access, required } => {
+                let wanted = credentials::Wanted { target: target.as_deref(), access, required: *required };
+                credentials::secret(&mut prepared, sources.credentials, id, &wanted, env.as_deref())?;
+            }
+            ExecMount::Ssh { id, target, access, required } => {
+                let wanted = credentials::Wanted { target: Some(target), access, required: *required };
+                credentials::agent(&mut prepared, sources.credentials, id, &wanted)?;
+            }
+        }
+    }
+    prepared.caches = caches.into_directories();
+    prepared.mounts.sort_by(|left, right| Path::new(&left.target).cmp(Path::new(&right.target)));
+    Ok(prepared)
+}
+
+impl Sources<'_> {
+    fn input(&self, number: usize, target: &str) -> Result<&Layers, MountError> {
+        let missing = || MountError::NoInput { target: target.to_owned(), input: number };
+        self.inputs.get(&number).ok_or_else(missing)
+    }
+}
+
+impl Prepared {
+    fn show(&mut self, target: &str, kind: MountKind) {
+        self.mounts.push(Mount { target: target.to_owned(), kind });
+    }
+}
+
+/// The inputs that the mounts of `op` show.
+pub(crate) fn inputs(op: &Exec) -> impl Iterator<Item = usize> {
+    op.mounts.iter().filter_map(|mount| match mount {
+        ExecMount::Bind { input, .. } => Some(*input),
+        ExecMount::Cache(cache) => cache.input,
+        ExecMount::File { .. }
+        | ExecMount::Tmpfs { .. }
+        | ExecMount::Secret { .. }
+        | ExecMount::Ssh { .. } => None,
+    })
+}
