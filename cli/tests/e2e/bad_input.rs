@@ -85,11 +85,9 @@ fn unknown_words_get_a_suggestion() {
 #[test]
 fn what_is_not_supported_yet_is_said() {
     let victim = victim();
-    victim.fails(
-        "FROM scratch\nRUN --mount=type=cache,target=/c true\n",
-        &["Dockerfile:2", "type=cache", "not supported"],
-    );
-    victim.fails("FROM scratch\nCOPY --link a b\n", &["Dockerfile:2", "--link", "not supported"]);
+    let insecure = "FROM scratch\nRUN --security=insecure true\n";
+    victim.fails(insecure, &["Dockerfile:2", "--security=insecure", "not supported"]);
+    victim.fails("FROM scratch\nRUN --device=gpu true\n", &["Dockerfile:2", "--device", "not supported"]);
 }
 
 #[test]
@@ -97,7 +95,6 @@ fn a_missing_source_is_named() {
     let victim = victim();
     let from = "ARG REGISTRY\nFROM ${REGISTRY}/bare\n";
     victim.fails(&format!("{from}COPY no-such-file /\n"), &["Dockerfile:3", "no-such-file"]);
-    victim.fails(&format!("{from}COPY *.nothing /\n"), &["Dockerfile:3", "*.nothing"]);
     victim.fails(&format!("{from}ADD missing/ /\n"), &["Dockerfile:3", "missing"]);
     victim.fails(&format!("{from}COPY ../outside /\n"), &["Dockerfile:3", "outside"]);
     victim.fails(
