@@ -7,6 +7,8 @@ mod toy;
 
 use std::fmt::Write;
 
+use kiln_graph::lower::outline;
+use kiln_graph::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
 use kiln_graph::{LowerOptions, lower};
 use proptest::prelude::*;
 
@@ -60,6 +62,15 @@ fn line() -> impl Strategy<Value = String> {
     (keyword, rest).prop_map(|(keyword, rest)| format!("{keyword} {rest}"))
 }
 
+/// Knows no image.
+struct Nobody;
+
+impl ResolveBase for Nobody {
+    fn resolve(&self, requests: &[BaseRequest]) -> Vec<Result<ResolvedBase, ResolveFailure>> {
+        vec![Err(ResolveFailure { message: "nobody answers".to_owned(), help: None }); requests.len()]
+    }
+}
+
 fn check(source: &str, target: Option<String>) -> Result<(), TestCaseError> {
     let parsed = kiln_parser::parse(source);
     let build_args = [("A".to_owned(), "a b".to_owned())].into();
@@ -69,6 +80,13 @@ fn check(source: &str, target: Option<String>) -> Result<(), TestCaseError> {
     let failed = lowered.diagnostics.iter().any(kiln_parser::Diagnostic::is_error);
     prop_assert_eq!(failed, lowered.plan.is_none(), "a plan or an error, and not both");
     for diagnostic in &lowered.diagnostics {
+        prop_assert!(diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= source.len());
+    }
+    drop(outline(&parsed.dockerfile, &options));
+    // A check looks at all stages, and its bases are not known.
+    let options = LowerOptions { check: true, ignore: vec!["x*".to_owned(), "a/b".to_owned()], ..options };
+    for diagnostic in lower(source, &parsed.dockerfile, &options, &Nobody).diagnostics {
+        prop_assert!(diagnostic.code != "base-image" || !diagnostic.is_error());
         prop_assert!(diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= source.len());
     }
     Ok(())

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use kiln_parser::check::advice;
+use kiln_parser::comments::Comments;
 use kiln_parser::expand::{Lex, NothingSet};
 use kiln_parser::instruction::{Command, CommandLine, FileSource, Heredoc, Instruction};
 use kiln_parser::{Checks, Parsed, Span, dockerignore, parse, render, syntax};
@@ -52,6 +54,10 @@ const PIECES: &[&str] = &[
     "# escape=`\n",
     "# syntax=x\n",
     "# check=skip=all\n",
+    "# check=experimental=all\n",
+    "chmod x /x\n",
+    "npm ci ",
+    "# a ",
     "#",
     "//",
     " ",
@@ -162,6 +168,9 @@ proptest! {
         let parsed = parse(&source);
         every_span(&source, &parsed);
         render(&parsed.diagnostics, &source, "Dockerfile", false);
+        let advice = advice(&source, &parsed.dockerfile, None);
+        advice.iter().for_each(|diagnostic| check(&source, diagnostic.span));
+        Comments::new(&source).description(Span::new(0, source.len()), "a");
     }
 
     #[test]

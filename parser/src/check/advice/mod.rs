@@ -78,7 +78,7 @@ fn look_at_run(run: &Run, before: &mut Before, found: &mut Vec<Diagnostic>) {
         }
     }
     if let Some(tool) = downloads.filter(|_| !cached) {
-        let message = format!("`{}` downloads everything again whenever this step runs", tool.name());
+        let message = format!("`{}` starts from nothing whenever this step runs", tool.name());
         let note = Diagnostic::note("download-without-cache", message, text.span);
         let cache = tool.cache;
         found.push(note.with_help(format!("RUN --mount=type=cache,target={cache} keeps it between builds")));

@@ -1,5 +1,7 @@
 //! Files that a later step changes only in mode or owner: the image then holds them twice.
 
+use std::collections::HashMap;
+
 use crate::diagnostic::Diagnostic;
 use crate::instruction::FileSource;
 use crate::span::Span;
@@ -9,7 +11,8 @@ use crate::span::Span;
 pub(super) struct Copied {
     /// The working directory; `None` when it is not known.
     directory: Option<String>,
-    paths: Vec<(&'static str, String)>,
+    /// Each path with the keyword of the instruction that wrote it.
+    paths: HashMap<String, &'static str>,
 }
 
 impl Copied {
@@ -22,7 +25,7 @@ impl Copied {
     pub fn add(&mut self, keyword: &'static str, sources: &[FileSource], destination: &str) {
         let Some(target) = self.absolute(destination) else { return };
         if !destination.ends_with('/') {
-            self.paths.push((keyword, target));
+            self.paths.insert(target, keyword);
             return;
         }
         for source in sources {
@@ -38,7 +41,7 @@ impl Copied {
                 format!("{}/{name}", target.trim_end_matches('/'))
             };
             if is_literal(&path) {
-                self.paths.push((keyword, path));
+                self.paths.insert(path, keyword);
             }
         }
     }
@@ -53,7 +56,7 @@ impl Copied {
         };
         let operands = rest.iter().filter(|word| !word.starts_with('-')).skip(1);
         let mut paths = operands.filter_map(|operand| self.absolute(operand));
-        let (keyword, path) = paths.find_map(|path| self.paths.iter().find(|(_, known)| *known == path))?;
+        let (path, keyword) = paths.find_map(|path| self.paths.get_key_value(&path))?;
         let message = format!("{path} is stored twice: by {keyword}, and again with what {program} changes");
         let note = Diagnostic::note("stored-twice", message, span);
         Some(note.with_help(format!("give {keyword} the flag {flag}, and drop the {program}")))
