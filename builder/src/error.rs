@@ -134,7 +134,7 @@ impl BuildError {
         match &**cause {
             StepError::File(FileError::Select(SelectError::NotFound { missing, similar, .. })) => {
                 match missing {
-                    Missing::Ignored { pattern } => {
+                    Missing::Ignored { pattern, .. } => {
                         Some(format!("it exists, but the .dockerignore pattern `{pattern}` leaves it out"))
                     }
                     Missing::Absent => similar.as_ref().map(|name| format!("did you mean `{name}`?")),
@@ -149,6 +149,18 @@ impl BuildError {
             StepError::Mount(MountError::NoAgent { id }) => Some(format!("give it with `--ssh {id}`")),
             StepError::Fetch(error) => error.hint(),
             StepError::Source(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    /// The number of the ignore pattern that leaves out what a copy asks for, if that is why the build failed.
+    pub fn ignored_by(&self) -> Option<usize> {
+        let Self::Step { cause, .. } = self else { return None };
+        match **cause {
+            StepError::File(FileError::Select(SelectError::NotFound {
+                missing: Missing::Ignored { rule, .. },
+                ..
+            })) => Some(rule),
             _ => None,
         }
     }

@@ -308,7 +308,9 @@ impl Tree for Context {
         };
         let exists = std::fs::symlink_metadata(self.full(path)).is_ok();
         match rule.filter(|decision| exists && decision.ignored).and_then(|decision| decision.rule) {
-            Some(rule) => Missing::Ignored { pattern: self.patterns.get(rule).cloned().unwrap_or_default() },
+            Some(rule) => {
+                Missing::Ignored { pattern: self.patterns.get(rule).cloned().unwrap_or_default(), rule }
+            }
             None => Missing::Absent,
         }
     }

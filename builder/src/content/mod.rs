@@ -141,6 +141,8 @@ pub enum Missing {
     Ignored {
         /// The pattern.
         pattern: String,
+        /// Its number in the list of patterns.
+        rule: usize,
     },
 }
 

@@ -15,6 +15,7 @@ mod cache;
 mod check;
 mod commands;
 mod concurrency;
+mod copy;
 mod crash;
 mod demo;
 mod determinism;
@@ -26,6 +27,11 @@ mod interrupt;
 mod mounts;
 mod run;
 mod trace;
+
+/// The web server of the registry's own tests: what downloads are tested with is the same everywhere.
+#[path = "../../../registry/src/testing/web.rs"]
+#[allow(dead_code, reason = "the registry's tests use the rest")]
+mod web;
 
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the binaries that share this uses its part")]

@@ -244,7 +244,7 @@ fn ignored_files_are_not_there_and_the_reason_is_named() {
     expect(&found, &[("c", "755 0:0/"), ("c/logs", "755 0:0/"), ("c/logs/keep", "644 0:0 k")]);
     let error = bench.try_execute(vec![FileAction::Copy(copy(&["secret.key"], "/"))], &ignore).unwrap_err();
     match error {
-        FileError::Select(SelectError::NotFound { missing: Missing::Ignored { pattern }, .. }) => {
+        FileError::Select(SelectError::NotFound { missing: Missing::Ignored { pattern, .. }, .. }) => {
             assert_eq!(pattern, "*.key");
         }
         other => panic!("{other}"),

@@ -59,7 +59,8 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
         BuildError::Step { name, location, log, cause } => {
             let mut text = last_lines(name, log);
             if let Some(location) = location {
-                let diagnostic = at_place(location, kiln_builder::text::chain(&**cause), error.hint());
+                let diagnostic =
+                    at_place(location, kiln_builder::text::chain(&**cause), hint(&error, source));
                 text.push_str(&kiln_parser::render(&[diagnostic], &source.text, &source.name, color));
             }
             text
@@ -67,6 +68,16 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
         _ => String::new(),
     };
     CliError::Build { source: Box::new(error), excerpt }
+}
+
+/// What the user can do; a pattern that leaves a file out is shown with its line.
+fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
+    let ignored = error.ignored_by().and_then(|rule| {
+        let file = source.ignore_file.as_ref()?;
+        let (line, pattern) = (file.lines.get(rule)?, source.ignore.get(rule)?);
+        Some(format!("it exists, but line {line} of {} leaves it out: `{pattern}`", file.name))
+    });
+    ignored.or_else(|| error.hint())
 }
 
 fn at_place(location: &Location, message: String, hint: Option<String>) -> Diagnostic {

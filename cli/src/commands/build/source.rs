@@ -34,8 +34,19 @@ pub struct BuildSource {
     pub context: Option<PathBuf>,
     /// The ignore patterns, in order.
     pub ignore: Vec<String>,
+    /// Where they stand.
+    pub ignore_file: Option<IgnoreFile>,
     /// Which Dockerfile this is, the same for every build of it.
     pub project: String,
+}
+
+/// The file that ignore patterns come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoreFile {
+    /// Its name.
+    pub name: String,
+    /// The line of each pattern.
+    pub lines: Vec<u32>,
 }
 
 impl BuildSource {
@@ -58,12 +69,13 @@ impl BuildSource {
             None => (STDIN.to_owned(), read_stdin()?),
             Some(path) => (shown(path), read_dockerfile(path, flags)?),
         };
-        let ignore = read_ignore(path.as_deref(), &flags.context)?;
+        let (ignore, ignore_file) = read_ignore(path.as_deref(), &flags.context)?;
         let directory =
             std::fs::canonicalize(&flags.context).map_err(CliError::file("use", &flags.context))?;
         let project = path.as_deref().and_then(|path| std::fs::canonicalize(path).ok());
         let project = project.unwrap_or_else(|| directory.join("-")).display().to_string();
-        Ok(Self { name, text: to_text(text, path.as_deref())?, context: Some(directory), ignore, project })
+        let text = to_text(text, path.as_deref())?;
+        Ok(Self { name, text, context: Some(directory), ignore, ignore_file, project })
     }
 
     /// `kiln build -`: a Dockerfile without a context.
@@ -86,6 +98,7 @@ impl BuildSource {
             text: to_text(bytes, None)?,
             context: None,
             ignore: Vec::new(),
+            ignore_file: None,
             project: "-".to_owned(),
         })
     }
@@ -161,7 +174,10 @@ fn to_text(bytes: Vec<u8>, path: Option<&Path>) -> Result<String, CliError> {
 }
 
 /// `NAME.dockerignore` beside the Dockerfile wins over the context's own.
-fn read_ignore(dockerfile: Option<&Path>, context: &Path) -> Result<Vec<String>, CliError> {
+fn read_ignore(
+    dockerfile: Option<&Path>,
+    context: &Path,
+) -> Result<(Vec<String>, Option<IgnoreFile>), CliError> {
     let own = dockerfile.map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".dockerignore");
@@ -169,12 +185,17 @@ fn read_ignore(dockerfile: Option<&Path>, context: &Path) -> Result<Vec<String>,
     });
     for path in own.into_iter().chain([context.join(".dockerignore")]) {
         match std::fs::read_to_string(&path) {
-            Ok(text) => return Ok(dockerignore::parse(&text).into_iter().map(|line| line.pattern).collect()),
+            Ok(text) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let parsed = dockerignore::parse(&text).into_iter();
+                let (patterns, lines) = parsed.map(|line| (line.pattern, line.line)).unzip();
+                return Ok((patterns, Some(IgnoreFile { name, lines })));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(CliError::file("read", &path)(error)),
         }
     }
-    Ok(Vec::new())
+    Ok((Vec::new(), None))
 }
 
 #[cfg(test)]
