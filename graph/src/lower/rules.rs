@@ -72,7 +72,7 @@ pub(super) fn default_base(base: &Word, globals: &Globals) -> Option<Diagnostic>
 /// What COPY cannot find in the context, because `.dockerignore` leaves it out.
 pub(super) struct Ignored {
     matcher: IgnoreMatcher,
-    everything: bool,
+    patterns: Vec<String>,
 }
 
 impl Ignored {
@@ -82,15 +82,19 @@ impl Ignored {
         if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim_start().starts_with('!')) {
             return None;
         }
-        let everything = patterns.iter().any(|pattern| EVERYTHING.contains(&pattern.trim()));
-        Some(Self { matcher: IgnoreMatcher::new(patterns).ok()?, everything })
+        Some(Self { matcher: IgnoreMatcher::new(patterns).ok()?, patterns: patterns.to_owned() })
     }
 
-    fn holds(&self, source: &str) -> bool {
-        match source.trim_start_matches('/') {
-            "" | "." => self.everything,
-            relative => self.matcher.decide(relative).ignored,
-        }
+    /// The pattern that leaves `source` out, if one does.
+    fn pattern(&self, source: &str) -> Option<&str> {
+        let pattern = match source.trim_start_matches('/') {
+            "" | "." => self.patterns.iter().find(|pattern| EVERYTHING.contains(&pattern.trim())),
+            relative => {
+                let decision = self.matcher.decide(relative);
+                decision.rule.filter(|_| decision.ignored).and_then(|rule| self.patterns.get(rule))
+            }
+        };
+        pattern.map(String::as_str)
     }
 }
 
@@ -98,12 +102,11 @@ impl StageLowering<'_, '_> {
     /// CopyIgnoredFile, for a source of COPY or ADD that is in the context.
     pub(super) fn check_ignored(&mut self, keyword: &str, source: &str, span: Span) {
         let cleaned = path::clean(source);
-        if !self.build.ignored.is_some_and(|ignored| ignored.holds(&cleaned)) {
-            return;
-        }
+        let Some(pattern) = self.build.ignored.and_then(|ignored| ignored.pattern(&cleaned)) else { return };
         let verb = if keyword == "ADD" { "Add" } else { "Copy" };
         let message = format!("Attempting to {verb} file {cleaned:?} that is excluded by .dockerignore");
-        self.report(Diagnostic::warning("CopyIgnoredFile", message, span));
+        let warning = Diagnostic::warning("CopyIgnoredFile", message, span);
+        self.report(warning.with_note(format!("the pattern `{pattern}` leaves it out")));
     }
 
     /// JSONArgsRecommended: a shell between the runtime and the program does not hand signals on. Whoever chose
@@ -122,7 +125,10 @@ impl StageLowering<'_, '_> {
 
     /// WorkdirRelativePath, for the first WORKDIR of a line of stages: those of a base may change with it.
     pub(super) fn check_workdir(&mut self, directory: &Word, written: &str) {
-        if self.is_trigger() || std::mem::replace(&mut self.state.workdir_set, true) || written.starts_with('/') {
+        if self.is_trigger()
+            || std::mem::replace(&mut self.state.workdir_set, true)
+            || written.starts_with('/')
+        {
             return;
         }
         // A base that is not known may set the variable to an absolute path.
@@ -165,13 +171,15 @@ mod tests {
     fn sources_are_ignored_with_their_parents() {
         let some = ignored(&["target", "*.log", "docs/*"]).unwrap();
         for source in ["target", "target/x", "/target", "a.log", "docs/a", "*.log"] {
-            assert!(some.holds(source), "{source}");
+            assert!(some.pattern(source).is_some(), "{source}");
         }
         for source in [".", "/", "src", "docs", "src/a.log", "targets"] {
-            assert!(!some.holds(source), "{source}");
+            assert_eq!(some.pattern(source), None, "{source}");
         }
         let all = ignored(&["*"]).unwrap();
-        assert!(all.holds(".") && all.holds("/") && all.holds("src"));
+        for source in [".", "/", "src"] {
+            assert_eq!(all.pattern(source), Some("*"), "{source}");
+        }
     }
 
     #[test]
