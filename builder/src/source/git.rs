@@ -7,6 +7,8 @@
 mod checkout;
 mod command;
 
+use std::path::Path;
+
 use kiln_cache::{KeyBuilder, Store};
 use kiln_graph::op::Git;
 use kiln_graph::redact;
@@ -113,14 +115,17 @@ struct Resolved {
 }
 
 /// The commit as a file system, and whether anything was fetched for it.
+///
+/// `agent` is the socket of an SSH agent that may be used.
 pub(crate) async fn load(
     store: &Store,
     source: &Git,
+    agent: Option<&Path>,
     name: &str,
     progress: &Progress,
 ) -> Result<(Snapshot, bool), SourceError> {
     let step = progress.step(name);
-    let result = load_commit(store, source).await;
+    let result = load_commit(store, source, agent).await;
     match &result {
         Ok((_, true)) => step.done(),
         Ok((_, false)) => step.cached(),
@@ -129,8 +134,12 @@ pub(crate) async fn load(
     result
 }
 
-async fn load_commit(store: &Store, source: &Git) -> Result<(Snapshot, bool), SourceError> {
-    let git = Command::new(&source.remote)?;
+async fn load_commit(
+    store: &Store,
+    source: &Git,
+    agent: Option<&Path>,
+) -> Result<(Snapshot, bool), SourceError> {
+    let git = Command::new(&source.remote, agent)?;
     let resolved = resolve(&git, source).await?;
     if let Some(commit) = &resolved.commit {
         verify(&git, source, commit, resolved.tag.as_deref())?;

@@ -54,6 +54,8 @@ const CASES: &[Case] = &[
     case("debian"),
     // buildah does not know this way to write a name that looks like a pattern.
     Case { peers: &["docker"], ..case("wildcards") },
+    // buildah takes a pattern that matches nothing for a mistake.
+    Case { peers: &["docker"], ..case("flags") },
     // buildah gives its steps fewer capabilities.
     Case { peers: &["docker"], ..case("rights") },
 ];
@@ -157,6 +159,7 @@ const KNOWN: &[Known] = &[
         why: "Debian's BuildKit has the primary group as the only one",
     },
     Known { peer: "docker", case: "user", what: "out/*", why: "the same" },
+    Known { peer: "docker", case: "flags", what: "history", why: "the older words are more steps" },
 ];
 
 /// All differences between two images, by name: `path/of/file`, `config.Field`, `history`.

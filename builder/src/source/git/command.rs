@@ -3,7 +3,7 @@
 //! No configuration of the machine or the user, no hooks, no credential prompts, no background work; only the
 //! protocols that a remote may name, so that neither a redirect nor a submodule leads to local files or helpers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::{GitError, shown};
@@ -15,7 +15,7 @@ const REMOTE_PROTOCOLS: &str = "https:http:git:ssh";
 const LOCAL_PROTOCOLS: &str = "file:https:http:git:ssh";
 
 /// Variables that change what git does, and what must not be decided by whoever started the build.
-const FORGOTTEN: [&str; 16] = [
+const FORGOTTEN: [&str; 15] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ASKPASS",
     "GIT_CONFIG",
@@ -31,11 +31,14 @@ const FORGOTTEN: [&str; 16] = [
     "GIT_TEMPLATE_DIR",
     "GIT_WORK_TREE",
     "SSH_ASKPASS",
-    "SSH_AUTH_SOCK",
 ];
 
-/// ssh without keys, agents or configuration of the user: a Dockerfile must not act in the user's name.
-const SSH: &str = "ssh -F /dev/null -o BatchMode=yes -o IdentityFile=none -o IdentityAgent=none";
+/// ssh without keys and configuration of the user: a Dockerfile must not act in the user's name. An agent that was
+/// given to the build may be asked.
+const SSH: &str = "ssh -F /dev/null -o BatchMode=yes -o IdentityFile=none";
+
+/// The variable that names an agent's socket; ssh asks nobody where it is empty.
+const AGENT: &str = "SSH_AUTH_SOCK";
 
 /// Settings for every call.
 const SETTINGS: [&str; 9] = [
@@ -58,16 +61,19 @@ const SHOWN_LINES: usize = 3;
 #[derive(Debug, Clone)]
 pub(super) struct Command {
     remote: String,
+    agent: PathBuf,
 }
 
 impl Command {
     /// Refuses a remote that git would take for an option or a helper.
-    pub(super) fn new(remote: &str) -> Result<Self, GitError> {
+    ///
+    /// `agent` is the socket of an SSH agent that may be used.
+    pub(super) fn new(remote: &str, agent: Option<&Path>) -> Result<Self, GitError> {
         let is_helper = remote.split_once("::").is_some_and(|(name, _)| !name.contains(['/', ':', '@']));
         if remote.is_empty() || remote.starts_with('-') || is_helper || remote.contains(char::is_control) {
             return Err(GitError::Unusable { what: "repository", text: shown(remote) });
         }
-        Ok(Self { remote: remote.to_owned() })
+        Ok(Self { remote: remote.to_owned(), agent: agent.map(Path::to_owned).unwrap_or_default() })
     }
 
     /// The remote, with its credentials: for git alone.
@@ -103,6 +109,7 @@ impl Command {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOW_PROTOCOL", if is_local { LOCAL_PROTOCOLS } else { REMOTE_PROTOCOLS })
             .env("GIT_SSH_COMMAND", SSH)
+            .env(AGENT, &self.agent)
             .env("LC_ALL", "C");
         for setting in SETTINGS {
             command.args(["-c", setting]);

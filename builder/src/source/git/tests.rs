@@ -81,7 +81,7 @@ impl Bench {
     }
 
     async fn load(&self, source: &Git) -> Result<(Snapshot, bool), SourceError> {
-        load(&self.store, source, "git", &self.progress).await
+        load(&self.store, source, None, "git", &self.progress).await
     }
 
     async fn files(&self, source: &Git) -> BTreeMap<String, String> {
@@ -135,7 +135,7 @@ async fn a_checkout_is_a_function_of_its_commit() {
     .collect();
     assert_eq!(found, expected);
     let other = Store::open(&bench.dir.path().join("other")).unwrap();
-    let (elsewhere, _) = load(&other, &bench.source(None), "git", &bench.progress).await.unwrap();
+    let (elsewhere, _) = load(&other, &bench.source(None), None, "git", &bench.progress).await.unwrap();
     assert_eq!(elsewhere.identity(), bench.load(&bench.source(None)).await.unwrap().0.identity());
 }
 
@@ -245,10 +245,10 @@ async fn submodules_come_along_unless_they_are_not_wanted() {
 #[test]
 fn remotes_that_are_something_else_are_refused() {
     for remote in ["", "-x", "--upload-pack=touch x", "ext::sh -c x", "fd::1", "https://h/\nx"] {
-        assert!(matches!(Command::new(remote), Err(GitError::Unusable { .. })), "{remote}");
+        assert!(matches!(Command::new(remote, None), Err(GitError::Unusable { .. })), "{remote}");
     }
     for remote in ["https://h/x.git", "git@h:x::y", "ssh://h/a::b", "file:///x"] {
-        Command::new(remote).unwrap();
+        Command::new(remote, None).unwrap();
     }
 }
 

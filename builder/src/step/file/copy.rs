@@ -2,7 +2,7 @@
 //!
 //! The rules are Docker's. A destination that ends in `/`, is an existing directory, or takes several
 //! sources is a directory. The contents of a source directory are copied, not the directory itself. A
-//! directory that the copy has to make gets the copied owner and mode 0755, an existing one that is the
+//! directory that the copy has to make gets the copied owner and mode 0755 (or that of an octal `--chmod`), an existing one that is the
 //! destination itself keeps its metadata, one below it takes the source's. Symlinks in the destination path
 //! are followed beneath the root; a file that stands in the way of a file is replaced.
 
@@ -114,15 +114,23 @@ impl Copying<'_> {
         let names_directory = self.action.destination.ends_with('/') || self.action.sources.len() > 1;
         if names_directory {
             let dir = delta.resolve(written)?;
-            delta.make_directories(&dir, NEW_DIRECTORY, owner.uid, owner.gid)?;
+            delta.make_directories(&dir, self.new_directory(), owner.uid, owner.gid)?;
         }
         let mut path = delta.resolve(written)?;
         if !is_dir && delta.existing(&path)? == Existing::Directory {
             path.push(name);
         }
         let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-        delta.make_directories(&parent, NEW_DIRECTORY, owner.uid, owner.gid)?;
+        delta.make_directories(&parent, self.new_directory(), owner.uid, owner.gid)?;
         Ok(path)
+    }
+
+    /// The permission bits of a directory that the copy has to make: those that all it copies gets, if there are such.
+    fn new_directory(&self) -> u32 {
+        match self.mode {
+            NewMode::Set(mode) => mode,
+            NewMode::Kept | NewMode::Changed(_) => NEW_DIRECTORY,
+        }
     }
 
     /// The permission bits of what has `mode` at its source.
@@ -182,7 +190,7 @@ impl Writer<'_> {
         };
         if fresh && found.with_parents {
             let owner = self.copying.owner.unwrap_or_default();
-            delta.make_directories(destination, NEW_DIRECTORY, owner.uid, owner.gid)?;
+            delta.make_directories(destination, self.copying.new_directory(), owner.uid, owner.gid)?;
         } else if fresh {
             let mut change = self.copying.change(self.tree, &found.top, Body::None)?;
             if found.top.path.as_os_str().is_empty() {

@@ -196,7 +196,7 @@ fn owners_are_looked_up_in_the_base() {
     action.mode = Some(ModeChange::Set(0o600));
     expect(
         &bench.execute(vec![FileAction::Copy(action.clone())]),
-        &[("new", "755 10:50/"), ("new/a", "600 10:50 1")],
+        &[("new", "600 10:50/"), ("new/a", "600 10:50 1")],
     );
     action.owner = Some(Owner { user: "app".into(), group: None });
     expect(
