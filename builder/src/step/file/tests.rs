@@ -201,7 +201,7 @@ fn owners_are_looked_up_in_the_base() {
     action.owner = Some(Owner { user: "app".into(), group: None });
     expect(
         &bench.execute(vec![FileAction::Copy(action.clone())]),
-        &[("new", "755 10:20/"), ("new/a", "600 10:20 1")],
+        &[("new", "600 10:20/"), ("new/a", "600 10:20 1")],
     );
     action.owner = Some(Owner { user: "nobody-here".into(), group: None });
     let error = bench.try_execute(vec![FileAction::Copy(action)], &[]).unwrap_err();
