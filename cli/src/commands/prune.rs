@@ -19,11 +19,12 @@ pub fn perform(flags: &PruneFlags, session: &Session) -> Result<(), CliError> {
         output::print_line(&format!("Deleted: {id}"))?;
     }
     output::print_line(&format!(
-        "Removed images: {}, layers: {}, blobs: {}, cached steps: {}",
+        "Removed images: {}, layers: {}, blobs: {}, cached steps: {}, cache mounts: {}",
         report.images.len(),
         report.layers,
         report.blobs,
-        report.records
+        report.records,
+        report.mounts
     ))?;
     output::print_line(&format!("Total reclaimed space: {}", size::exact(report.bytes)))
 }
@@ -36,7 +37,7 @@ fn confirmed(all: bool) -> Result<bool, CliError> {
         ));
     }
     let what = if all {
-        "all untagged images and the whole build cache"
+        "all untagged images, the whole build cache and all cache mounts"
     } else {
         "everything that nothing refers to"
     };

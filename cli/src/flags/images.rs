@@ -90,7 +90,7 @@ pub struct HistoryFlags {
 /// `kiln prune [OPTIONS]`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PruneFlags {
-    /// Remove the build cache and untagged images too, not just what nothing refers to
+    /// Remove the build cache, cache mounts and untagged images too, not just what nothing refers to
     #[arg(short, long)]
     pub all: bool,
     /// Do not ask first

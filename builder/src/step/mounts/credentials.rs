@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use kiln_graph::op::Access;
 use kiln_sandbox::MountKind;
 
-use super::{MountError, Prepared};
+use super::relay::Relay;
+use super::{MountError, Prepared, Sources};
 
 /// What a build may use and must not keep.
 #[derive(Debug, Clone, Default)]
@@ -70,14 +71,14 @@ pub(super) fn secret(
     Ok(())
 }
 
-/// Shows the socket of an agent.
+/// Shows a socket that leads to an agent.
 pub(super) fn agent(
     prepared: &mut Prepared,
-    given: &Credentials,
+    sources: &Sources<'_>,
     id: &str,
     wanted: &Wanted<'_>,
 ) -> Result<(), MountError> {
-    let (Some(path), Some(target)) = (given.agents.get(id), wanted.target) else {
+    let (Some(path), Some(target)) = (sources.credentials.agents.get(id), wanted.target) else {
         return if wanted.required { Err(MountError::NoAgent { id: id.to_owned() }) } else { Ok(()) };
     };
     let failed = |source| MountError::Agent { id: id.to_owned(), path: path.clone(), source };
@@ -85,7 +86,12 @@ pub(super) fn agent(
     if !metadata.file_type().is_socket() {
         return Err(failed(std::io::Error::other("it is not a socket")));
     }
-    prepared.show(target, MountKind::Bind { source: path.clone(), read_only: false, recursive: false });
+    let directory = sources.store.layers().draft()?;
+    let relay = Relay::start(directory.upper(), path, wanted.access).map_err(failed)?;
+    let source = relay.socket().to_owned();
+    prepared.relays.push(relay);
+    prepared.drafts.push(directory);
+    prepared.show(target, MountKind::Bind { source, read_only: false, recursive: false });
     prepared.agent.get_or_insert_with(|| target.to_owned());
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod bind;
 mod cache;
 mod credentials;
+mod relay;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use kiln_cache::{CacheDirectory, DiffId, Draft, Store, StoreError};
 use kiln_graph::op::{Exec, ExecMount};
 use kiln_sandbox::{Mount, MountKind};
 
+use self::relay::Relay;
 pub use credentials::{Credentials, Secret};
 
 /// Mode of a tmpfs mount: everybody's, with the sticky bit, as Docker makes it.
@@ -51,6 +53,8 @@ pub(crate) struct Prepared {
     pub(crate) env: Vec<(String, String)>,
     /// Where the first SSH agent is: the one that programs find by themselves.
     pub(crate) agent: Option<String>,
+    /// Lead to agents, from directories that are among the drafts.
+    relays: Vec<Relay>,
     /// Take what the command writes to a bound tree; they go with this.
     drafts: Vec<Draft>,
     /// Keep caches for the command.
@@ -146,7 +150,7 @@ pub(crate) fn prepare(op: &Exec, sources: &Sources<'_>) -> Result<Prepared, Moun
             }
             ExecMount::Ssh { id, target, access, required } => {
                 let wanted = credentials::Wanted { target: Some(target), access, required: *required };
-                credentials::agent(&mut prepared, sources.credentials, id, &wanted)?;
+                credentials::agent(&mut prepared, sources, id, &wanted)?;
             }
         }
     }
