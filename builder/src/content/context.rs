@@ -4,16 +4,19 @@
 //! walk, and a file whose stat is unchanged since it was last hashed is not opened. Owners are not
 //! looked at: what comes from a context belongs to root.
 
-use std::fs::{File, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use ignore::{WalkBuilder, WalkState};
 use kiln_cache::{Key, KeyBuilder, StatIndex, StatKey, Store};
-use kiln_graph::pattern::IgnoreMatcher;
+use kiln_graph::pattern::{DirState, IgnoreMatcher};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::order::compare_paths;
+use super::walk::{Visit, Visitor, walk};
 use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError, Xattrs, keep};
 use crate::content::fingerprint;
 
@@ -23,6 +26,7 @@ const MAX_THREADS: usize = 8;
 /// A context directory.
 pub(crate) struct Context {
     root: PathBuf,
+    directory: OwnedFd,
     patterns: Vec<String>,
     matcher: Option<IgnoreMatcher>,
     index: StatIndex,
@@ -33,6 +37,9 @@ impl Context {
     /// The context at `root`, without what the patterns `ignore` match.
     pub(crate) fn open(store: &Store, root: &Path, ignore: &[String]) -> Result<Self, TreeError> {
         let root = root.canonicalize().map_err(|source| TreeError::Read { path: root.to_owned(), source })?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&root, flags, Mode::empty())
+            .map_err(|errno| TreeError::Read { path: root.clone(), source: errno.into() })?;
         let matcher = if ignore.is_empty() {
             None
         } else {
@@ -43,7 +50,7 @@ impl Context {
         };
         let index = store.indexes().load(&index_name(&root))?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
-        Ok(Self { root, patterns: ignore.to_vec(), matcher, index, threads })
+        Ok(Self { root, directory, patterns: ignore.to_vec(), matcher, index, threads })
     }
 
     fn full(&self, path: &Path) -> PathBuf {
@@ -66,91 +73,51 @@ impl Context {
         }
     }
 
-    /// An item from what `lstat` says; `None` for a socket, which no layer can hold.
-    fn item(&self, path: PathBuf, meta: &Metadata) -> Result<Option<Item>, TreeError> {
-        let kind = meta.file_type();
-        let kind = if kind.is_file() {
-            ItemKind::File { size: meta.len() }
-        } else if kind.is_dir() {
-            ItemKind::Directory
-        } else if kind.is_symlink() {
-            let full = self.full(&path);
-            ItemKind::Symlink {
-                target: std::fs::read_link(&full).map_err(|source| TreeError::Read { path: full, source })?,
+    /// An item from what `lstat` says; `None` for a socket, which no layer can hold. `parent` is the directory that
+    /// holds it.
+    fn item(&self, parent: &OwnedFd, path: PathBuf, stat: &Stat) -> Result<Option<Item>, TreeError> {
+        let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => ItemKind::File { size: stat.st_size.cast_unsigned() },
+            FileType::Directory => ItemKind::Directory,
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(parent, path.file_name().unwrap_or_default(), Vec::new());
+                let target = target
+                    .map_err(|errno| TreeError::Read { path: self.full(&path), source: errno.into() })?;
+                ItemKind::Symlink { target: PathBuf::from(std::ffi::OsString::from_vec(target.into_bytes())) }
             }
-        } else if kind.is_char_device() {
-            ItemKind::CharDevice {
-                major: rustix::fs::major(meta.rdev()),
-                minor: rustix::fs::minor(meta.rdev()),
-            }
-        } else if kind.is_block_device() {
-            ItemKind::BlockDevice {
-                major: rustix::fs::major(meta.rdev()),
-                minor: rustix::fs::minor(meta.rdev()),
-            }
-        } else if kind.is_fifo() {
-            ItemKind::Fifo
-        } else {
-            return Ok(None);
+            FileType::CharacterDevice => ItemKind::CharDevice { major, minor },
+            FileType::BlockDevice => ItemKind::BlockDevice { major, minor },
+            FileType::Fifo => ItemKind::Fifo,
+            FileType::Socket | FileType::Unknown => return Ok(None),
         };
-        let identity = (meta.is_file() && meta.nlink() > 1).then(|| (meta.dev(), meta.ino()));
+        let several_names = matches!(kind, ItemKind::File { .. }) && stat.st_nlink > 1;
         // The root's own mode is the user's checkout, not the image's: Docker's builders give 0755.
-        let mode = if path.as_os_str().is_empty() { 0o755 } else { meta.mode() & 0o7777 };
+        let mode = if path.as_os_str().is_empty() { 0o755 } else { stat.st_mode & 0o7777 };
         Ok(Some(Item {
             path,
             kind,
             mode,
             uid: 0,
             gid: 0,
-            mtime: meta.mtime(),
-            identity,
-            stat: Some(stat_key(meta)),
+            mtime: stat.st_mtime,
+            identity: several_names.then_some((stat.st_dev, stat.st_ino)),
+            stat: Some(stat_key(stat)),
         }))
     }
 
-    fn walk(&self, dir: &Path) -> Result<Vec<Item>, TreeError> {
-        let top = self.full(dir);
-        let found: Mutex<Vec<Vec<Item>>> = Mutex::new(Vec::new());
-        let failure: Mutex<Option<TreeError>> = Mutex::new(None);
-        let walker = WalkBuilder::new(&top).standard_filters(false).threads(self.threads).build_parallel();
-        walker.run(|| {
-            let mut batch = Batch { items: Vec::new(), all: &found };
-            let (top, failure) = (&top, &failure);
-            Box::new(move |entry| match self.visit(top, entry) {
-                Ok(Visit::Take(item)) => {
-                    batch.items.push(item);
-                    WalkState::Continue
-                }
-                Ok(Visit::Pass) => WalkState::Continue,
-                Ok(Visit::Prune) => WalkState::Skip,
-                Err(error) => {
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    WalkState::Quit
-                }
-            })
-        });
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        let mut items: Vec<Item> =
-            found.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
-        items.sort_unstable_by(|left, right| compare_paths(&left.path, &right.path));
-        Ok(if self.matcher.is_some() { keep(items, |item| self.ignores(&item.path)) } else { items })
+    /// The open directory that `path` is in, and its name there.
+    fn parent<'a>(&self, path: &'a Path) -> Result<(OwnedFd, &'a OsStr), Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = rustix::fs::openat(&self.directory, above, flags, Mode::empty())?;
+        Ok((parent, path.file_name().unwrap_or(OsStr::new("."))))
     }
 
-    fn visit(&self, top: &Path, entry: Result<ignore::DirEntry, ignore::Error>) -> Result<Visit, TreeError> {
-        let walk_error =
-            |source: ignore::Error| TreeError::Walk { path: top.to_owned(), source: Box::new(source) };
-        let entry = entry.map_err(walk_error)?;
-        if entry.depth() == 0 {
-            return Ok(Visit::Pass);
-        }
-        let path = entry.path().strip_prefix(&self.root).unwrap_or(entry.path()).to_owned();
-        if self.prunes(&path) {
-            return Ok(Visit::Prune);
-        }
-        let meta = entry.metadata().map_err(walk_error)?;
-        Ok(self.item(path, &meta)?.map_or(Visit::Pass, Visit::Take))
+    /// What the patterns say of the directory `dir`; `None` if there are no patterns or none can apply.
+    fn state(&self, dir: &Path) -> Option<DirState> {
+        let matcher = self.matcher.as_ref()?;
+        dir.iter().try_fold(matcher.root(), |state, name| Some(matcher.enter(&state, name.to_str()?)))
     }
 
     /// Hashes what the index does not know, on several threads, and tells the index.
@@ -195,25 +162,35 @@ impl Context {
     }
 }
 
-/// What the walk does with an entry.
-enum Visit {
-    /// It is an item.
-    Take(Item),
-    /// It is none.
-    Pass,
-    /// Neither it nor anything below it is one.
-    Prune,
-}
+impl Visitor for Context {
+    /// What the patterns say; `None` where none can apply (a name that is not UTF-8 stands above).
+    type Directory = Option<DirState>;
+    /// True beside an item that the patterns leave out, unless something below it is taken back in.
+    type Item = (Item, bool);
 
-/// One walking thread's items, handed over when the thread is done.
-struct Batch<'a> {
-    items: Vec<Item>,
-    all: &'a Mutex<Vec<Vec<Item>>>,
-}
-
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.items));
+    fn visit(
+        &self,
+        dir: &Option<DirState>,
+        parent: &OwnedFd,
+        path: PathBuf,
+        stat: &Stat,
+    ) -> Result<Visit<(Item, bool), Option<DirState>>, TreeError> {
+        let name = path.file_name().and_then(OsStr::to_str);
+        let known = self.matcher.as_ref().zip(dir.as_ref()).zip(name);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let state = known.map(|((matcher, dir), name)| (matcher.enter(dir, name), matcher));
+            if state.as_ref().is_some_and(|(state, matcher)| matcher.may_skip(state)) {
+                return Ok(Visit::Pass);
+            }
+            let state = state.map(|(state, _)| state);
+            let ignored = state.as_ref().is_some_and(|state| state.decision().ignored);
+            let item = self.item(parent, path, stat)?;
+            return Ok(item.map_or(Visit::Pass, |item| Visit::Take((item, ignored), Some(state))));
+        }
+        if known.is_some_and(|((matcher, dir), name)| matcher.decide_child(dir, name).ignored) {
+            return Ok(Visit::Pass);
+        }
+        Ok(self.item(parent, path, stat)?.map_or(Visit::Pass, |item| Visit::Take((item, false), None)))
     }
 }
 
@@ -222,14 +199,18 @@ impl Tree for Context {
         if self.ignores(path) && self.prunes(path) {
             return Ok(None);
         }
-        let full = self.full(path);
-        match std::fs::symlink_metadata(&full) {
-            Ok(meta) => {
-                let item = self.item(path.to_owned(), &meta)?;
+        let read = |errno: Errno| TreeError::Read { path: self.full(path), source: errno.into() };
+        let found = self.parent(path).and_then(|(parent, name)| {
+            rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (parent, stat))
+        });
+        match found {
+            Ok((parent, stat)) => {
+                let item = self.item(&parent, path.to_owned(), &stat)?;
                 Ok(item.filter(|item| item.is_dir() || !self.ignores(&item.path)))
             }
-            Err(error) if absent(&error) => Ok(None),
-            Err(source) => Err(TreeError::Read { path: full, source }),
+            // A path through a file that is no directory names nothing, as a missing one does.
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(read(errno)),
         }
     }
 
@@ -249,7 +230,13 @@ impl Tree for Context {
     }
 
     fn below(&self, dir: &Path) -> Result<Vec<Item>, TreeError> {
-        self.walk(dir)
+        let found = walk(&self.directory, dir, self.state(dir), self, self.threads)?;
+        if self.matcher.is_none() {
+            return Ok(found.into_iter().map(|(item, _)| item).collect());
+        }
+        let (items, ignored): (Vec<Item>, Vec<bool>) = found.into_iter().unzip();
+        let mut ignored = ignored.into_iter();
+        Ok(keep(items, |_| ignored.next().unwrap_or_default()))
     }
 
     fn fingerprints(&self, items: &[&Item]) -> Result<Vec<Fingerprint>, TreeError> {
@@ -277,20 +264,20 @@ impl Tree for Context {
 
     fn open(&self, item: &Item) -> Result<File, TreeError> {
         let full = self.full(&item.path);
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(&full)
-            .map_err(|source| TreeError::Read { path: full.clone(), source })?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.directory, &item.path, flags, Mode::empty())
+            .map_err(|errno| TreeError::Read { path: full, source: errno.into() })?;
+        let file = File::from(file);
         self.check_unchanged(item, &file)?;
         Ok(file)
     }
 
     fn check_unchanged(&self, item: &Item, file: &File) -> Result<(), TreeError> {
         let full = self.full(&item.path);
-        let meta = file.metadata().map_err(|source| TreeError::Read { path: full.clone(), source })?;
-        if meta.is_file() && item.stat.is_none_or(|stat| stat == stat_key(&meta)) {
+        let stat = rustix::fs::fstat(file)
+            .map_err(|errno| TreeError::Read { path: full.clone(), source: errno.into() })?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if is_file && item.stat.is_none_or(|known| known == stat_key(&stat)) {
             Ok(())
         } else {
             Err(TreeError::Changed { path: full })
@@ -317,24 +304,21 @@ impl Tree for Context {
 }
 
 fn bytes(path: &Path) -> &[u8] {
-    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())
-}
-
-/// A path through a file that is no directory names nothing, as a missing one does.
-fn absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+    path.as_os_str().as_bytes()
 }
 
 /// What the stat index compares. Times are nanoseconds since the epoch.
-fn stat_key(meta: &Metadata) -> StatKey {
-    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+fn stat_key(stat: &Stat) -> StatKey {
+    let nanoseconds = |seconds: i64, rest: u64| {
+        seconds.saturating_mul(1_000_000_000).saturating_add(i64::try_from(rest).unwrap_or_default())
+    };
     StatKey {
-        dev: meta.dev(),
-        ino: meta.ino(),
-        size: meta.size(),
-        mode: meta.mode(),
-        mtime_ns: nanoseconds(meta.mtime(), meta.mtime_nsec()),
-        ctime_ns: nanoseconds(meta.ctime(), meta.ctime_nsec()),
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        size: stat.st_size.cast_unsigned(),
+        mode: stat.st_mode,
+        mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+        ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
     }
 }
 

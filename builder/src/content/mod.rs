@@ -9,6 +9,7 @@ pub(crate) mod order;
 pub(crate) mod resolve;
 pub(crate) mod select;
 pub(crate) mod snapshot;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -115,7 +116,7 @@ pub(crate) trait Tree: Send + Sync {
 
 /// Keeps the items that are not `ignored`, and the directories above what is kept: a file that a later
 /// pattern re-includes brings its ignored parents along. `items` has parents before children.
-pub(crate) fn keep(items: Vec<Item>, ignored: impl Fn(&Item) -> bool) -> Vec<Item> {
+pub(crate) fn keep(items: Vec<Item>, mut ignored: impl FnMut(&Item) -> bool) -> Vec<Item> {
     let mut kept = Vec::with_capacity(items.len());
     let mut doubtful: Vec<Item> = Vec::new();
     for item in items {
@@ -157,15 +158,6 @@ pub enum TreeError {
         /// Why.
         #[source]
         source: std::io::Error,
-    },
-    /// The walk over a context failed.
-    #[error("cannot list {path}", path = path.display())]
-    Walk {
-        /// Where it started.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file changed between being selected and being read.
     #[error("{path} changed while it was being copied; build again", path = path.display())]
