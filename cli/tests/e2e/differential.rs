@@ -56,6 +56,8 @@ const CASES: &[Case] = &[
     Case { peers: &["docker"], ..case("wildcards") },
     // buildah takes a pattern that matches nothing for a mistake.
     Case { peers: &["docker"], ..case("flags") },
+    // buildah knows neither all keys nor all defaults of mounts.
+    Case { args: &["--secret", "id=given,src=/etc/debian_version"], peers: &["docker"], ..case("mounts") },
     // buildah gives its steps fewer capabilities.
     Case { peers: &["docker"], ..case("rights") },
 ];
@@ -159,6 +161,16 @@ const KNOWN: &[Known] = &[
         why: "Debian's BuildKit has the primary group as the only one",
     },
     Known { peer: "docker", case: "user", what: "out/*", why: "the same" },
+    Known {
+        peer: "docker",
+        case: "mounts",
+        what: "cache",
+        why: "Debian's BuildKit leaves mount points behind",
+    },
+    Known { peer: "docker", case: "mounts", what: "in", why: "the same" },
+    Known { peer: "docker", case: "mounts", what: "memory", why: "the same" },
+    Known { peer: "docker", case: "mounts", what: "run*", why: "the same" },
+    Known { peer: "docker", case: "mounts", what: "work/rel", why: "the same" },
     Known { peer: "docker", case: "flags", what: "history", why: "the older words are more steps" },
 ];
 
