@@ -9,6 +9,7 @@ mod assemble;
 mod base;
 mod causes;
 mod content;
+mod context;
 mod error;
 pub mod event;
 mod fetch;
@@ -31,6 +32,7 @@ use kiln_graph::plan::Plan;
 use kiln_registry::Client;
 
 pub use base::{Bases, PullPolicy, Resolver};
+pub use context::{ContextError, Fetched, FetchedContext};
 pub use content::select::{Place, SelectError};
 pub use content::{Missing, TreeError};
 pub use error::{BuildError, StepError};

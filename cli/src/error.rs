@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_builder::images::ImageError;
-use kiln_builder::{BuildError, RunError};
+use kiln_builder::{BuildError, ContextError, RunError};
 use kiln_cache::StoreError;
 use kiln_registry::{PlatformError, ReferenceError, RegistryError};
 
@@ -59,6 +59,9 @@ pub enum CliError {
         /// failure has no place.
         excerpt: String,
     },
+    /// The build context could not be had.
+    #[error("cannot get the build context")]
+    Context(#[source] Box<ContextError>),
     /// A command on images failed.
     #[error(transparent)]
     Image(Box<ImageError>),
@@ -211,6 +214,7 @@ impl CliError {
         match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Build { source, .. } => source.hint(),
+            Self::Context(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Run(error) => match &**error {
                 RunError::Fetch(error) => error.hint(),
@@ -221,6 +225,12 @@ impl CliError {
             Self::Store(_) => Some("--root or KILN_ROOT names another directory for the store".to_owned()),
             _ => None,
         }
+    }
+}
+
+impl From<ContextError> for CliError {
+    fn from(error: ContextError) -> Self {
+        Self::Context(Box::new(error))
     }
 }
 

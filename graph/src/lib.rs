@@ -15,5 +15,5 @@ pub mod plan;
 mod redact;
 
 pub use graph::{Display, Graph, Location, Vertex, VertexId};
-pub use lower::{LowerOptions, Lowered, lower};
+pub use lower::{LowerOptions, Lowered, lower, remote_source};
 pub use redact::redact;

@@ -21,9 +21,6 @@ use crate::snapshot::{LayerRef, Snapshot};
 use crate::source;
 use crate::task::blocking;
 
-/// Id of the SSH agent that git sources may ask, as in BuildKit.
-const SSH_AGENT: &str = "default";
-
 /// Why a step that ran has no layer.
 pub(super) struct Failure {
     pub(super) cause: StepError,
@@ -73,7 +70,7 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
             Ok(loaded_layer(solve, loaded))
         }
         Source::Git(git) => {
-            let agent = solve.credentials.agents.get(SSH_AGENT).map(PathBuf::as_path);
+            let agent = solve.credentials.agents.get(source::git::SSH_AGENT).map(PathBuf::as_path);
             let loaded = source::git::load(store, git, agent, name, progress).await?;
             Ok(loaded_layer(solve, loaded))
         }

@@ -21,6 +21,9 @@ use crate::snapshot::Snapshot;
 /// Hexadecimal digits of a whole commit name: SHA-1 and SHA-256.
 const COMMIT_DIGITS: [usize; 2] = [40, 64];
 
+/// Id of the SSH agent that git sources may ask, as in BuildKit.
+pub(crate) const SSH_AGENT: &str = "default";
+
 /// Fewest digits that are taken for the beginning of a commit name.
 const FEWEST_DIGITS: usize = 7;
 

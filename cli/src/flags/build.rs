@@ -85,7 +85,8 @@ pub struct BuildFlags {
     /// Accepted for old scripts: the context is read in place
     #[arg(long, hide = true)]
     pub compress: bool,
-    /// Directory of the build context, or `-` for a Dockerfile from standard input
+    /// The build context: a directory, the URL of a repository or an archive, or `-` for an archive or a Dockerfile from
+    /// standard input
     #[arg(value_name = "PATH")]
     pub context: PathBuf,
 }

@@ -215,6 +215,58 @@ fn git_server(dir: &Path) -> (Daemon, String) {
     (daemon, format!("git://127.0.0.1:{port}"))
 }
 
+#[test]
+fn contexts_need_not_be_directories() {
+    let env = TestEnvironment::new();
+    let dir = env.dockerfile("packed", "FROM scratch\nCOPY . /all/\n");
+    write(
+        &dir,
+        &[
+            ("file", "f"),
+            ("hidden", "h"),
+            (".dockerignore", "hidden\n"),
+            ("other/File", "FROM scratch\nCOPY file /\n"),
+        ],
+    );
+    std::os::unix::fs::symlink("/etc/passwd", dir.join("outside")).unwrap();
+    let archive = env.path("context.tar.gz");
+    let mut tar = tool("tar");
+    crate::support::tool::run(tar.arg("-czf").arg(&archive).arg("-C").arg(&dir).arg(".")).ok();
+    let from_stdin = |args: &[&str]| {
+        let mut command = env.build_command(Path::new("-"), "context", args);
+        command.stdin(fs::File::open(&archive).unwrap());
+        crate::support::tool::run(&mut command)
+    };
+    from_stdin(&[]).ok();
+    let found = env.image("context").tree;
+    assert!(found.contains_key("all/file") && !found.contains_key("all/hidden"), "{found:?}");
+    from_stdin(&["-f", "other/File"]).ok();
+    assert_eq!(env.image("context").tree.keys().collect::<Vec<_>>(), ["file"]);
+    let said = from_stdin(&["-f", "outside"]).fails();
+    assert!(said.contains("outside") && !said.contains("root:"), "{said}");
+    let said = from_stdin(&["-f", "none"]).fails();
+    assert!(said.contains("there is no none in the build context"), "{said}");
+
+    let server = WebServer::start();
+    server.serve("/context", [Page::new(fs::read(&archive).unwrap())]);
+    server.serve("/Dockerfile", [Page::new("FROM scratch\nLABEL from=web\n")]);
+    env.build(Path::new(&server.url("/context")), "web-context", &[]).ok();
+    assert!(env.image("web-context").tree.contains_key("all/file"));
+    env.build(Path::new(&server.url("/Dockerfile")), "web-file", &[]).ok();
+    let said = env.build(Path::new(&server.url("/none")), "web-none", &[]).fails();
+    assert!(said.contains("404"), "{said}");
+
+    let served = env.path("served");
+    let (_daemon, url) = git_server(&served);
+    write(&served.join("x.git"), &[("sub/dir/Dockerfile", "FROM scratch\nCOPY inner /\n")]);
+    git(&served.join("x.git"), &["add", "-A"]);
+    git(&served.join("x.git"), &["commit", "-q", "-m", "file"]);
+    let context = format!("{url}/x.git#main:sub/dir");
+    env.build(Path::new(&context), "git-context", &[]).ok();
+    assert_eq!(env.image("git-context").tree.keys().collect::<Vec<_>>(), ["inner"]);
+    assert_eq!(executed(&env.build(Path::new(&context), "git-context", &[])), [""; 0]);
+}
+
 fn git(dir: &Path, args: &[&str]) -> String {
     let mut command = tool("git");
     command.args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(args).current_dir(dir);

@@ -38,6 +38,7 @@ use kiln_parser::span::Span;
 use kiln_parser::{Checks, Diagnostic};
 
 pub use options::LowerOptions;
+pub use remote::source as remote_source;
 pub use outline::{Argument, Outline, Parameter, outline};
 
 use crate::plan::{Plan, ResolveBase};

@@ -3,7 +3,7 @@
 //! Source of the rules: BuildKit's `dfgitutil`. An HTTP URL is a repository if its path ends in `.git`; the fragment is
 //! `#ref:subdir`, and a query says the same by names.
 
-use crate::op::{Git, Http};
+use crate::op::{Git, Http, Source};
 use crate::path;
 
 /// How a file is called whose URL has no name: BuildKit's choice.
@@ -79,6 +79,20 @@ pub(super) fn parse(word: &str) -> Result<Option<Remote>, String> {
         }
         "git" | "ssh" => git(word).map(|git| Some(Remote::Git(git))),
         _ => Ok(None),
+    }
+}
+
+/// The source that a text names, as it may stand for a build context: a URL or a repository, `github.com/…` too;
+/// nothing if it is a path, an error if it is malformed.
+pub fn source(text: &str) -> Result<Option<Source>, String> {
+    let full = if text.starts_with("github.com/") { format!("https://{text}") } else { text.to_owned() };
+    if full != text {
+        return git(&full)?.with_flags(None, None).map(|git| Some(Source::Git(git)));
+    }
+    match parse(text)? {
+        None => Ok(None),
+        Some(Remote::Http(http)) => Ok(Some(Source::Http(http))),
+        Some(Remote::Git(address)) => address.with_flags(None, None).map(|git| Some(Source::Git(git))),
     }
 }
 

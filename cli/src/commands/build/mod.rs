@@ -6,6 +6,7 @@
 
 pub mod call;
 mod credentials;
+mod elsewhere;
 mod failure;
 mod options;
 mod results;
@@ -48,7 +49,7 @@ struct Job<'a> {
 /// Builds an image.
 pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     let begun = Instant::now();
-    let source = BuildSource::read(flags)?;
+    let source = BuildSource::obtain(flags, session)?;
     let job = Job {
         options: options::read(flags, &source, session)?,
         credentials: credentials::read(flags, &session.environment)?,
@@ -117,7 +118,8 @@ impl Job<'_> {
         bases: kiln_builder::Bases,
         progress: &Progress,
     ) -> Result<ImageRecord, CliError> {
-        let context = self.source.context.clone().map(|path| (Source::MAIN_CONTEXT.to_owned(), path));
+        let context = self.source.context.as_ref();
+        let context = context.map(|dir| (Source::MAIN_CONTEXT.to_owned(), dir.path().to_owned()));
         let request = BuildRequest {
             plan,
             contexts: context.into_iter().collect::<BTreeMap<_, _>>(),

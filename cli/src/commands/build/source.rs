@@ -1,43 +1,58 @@
-//! The input of a build: the Dockerfile's text, the context's directory, the ignore rules.
+//! The input of a build: the Dockerfile's text, the context's directory, the ignore rules. Contexts that are not a
+//! directory are [`elsewhere`]'s.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use kiln_builder::FetchedContext;
 use kiln_parser::dockerignore;
 
+use super::elsewhere;
 use crate::error::CliError;
 use crate::flags::build::BuildFlags;
-
-/// Beginnings of a context that is not on this machine.
-const REMOTE: [&str; 5] = ["http://", "https://", "git://", "git@", "github.com/"];
+use crate::session::Session;
 
 /// The largest Dockerfile that is read. Far above any real one, and far below what would hurt.
-const MAX_DOCKERFILE: u64 = 16 << 20;
-
-/// First bytes of what may be sent as a context on standard input: gzip, bzip2, xz, zstd.
-const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
+pub(super) const MAX_DOCKERFILE: u64 = 16 << 20;
 
 /// How a Dockerfile from standard input is named to people.
-const STDIN: &str = "<stdin>";
-
-/// Where a tar has its mark.
-const TAR_MARK: std::ops::Range<usize> = 257..262;
+pub(super) const STDIN: &str = "<stdin>";
 
 /// What a build starts from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct BuildSource {
     /// The Dockerfile as it is named to people.
     pub name: String,
     /// Its text.
     pub text: String,
     /// The context's directory; `None` when the Dockerfile came alone (`kiln build -`).
-    pub context: Option<PathBuf>,
+    pub context: Option<ContextDir>,
     /// The ignore patterns, in order.
     pub ignore: Vec<String>,
     /// Where they stand.
     pub ignore_file: Option<IgnoreFile>,
     /// Which Dockerfile this is, the same for every build of it.
     pub project: String,
+}
+
+/// A context's directory.
+#[derive(Debug, Clone)]
+pub enum ContextDir {
+    /// The user's own.
+    Own(PathBuf),
+    /// One that goes when nobody uses it any more.
+    Fetched(Arc<FetchedContext>),
+}
+
+impl ContextDir {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(path) => path,
+            Self::Fetched(context) => context.path(),
+        }
+    }
 }
 
 /// The file that ignore patterns come from.
@@ -50,18 +65,22 @@ pub struct IgnoreFile {
 }
 
 impl BuildSource {
-    /// Reads what the flags name.
-    pub fn read(flags: &BuildFlags) -> Result<Self, CliError> {
-        let context = flags.context.to_str().unwrap_or_default();
-        if context == "-" {
-            return Self::alone(flags);
+    /// A Dockerfile and nothing else.
+    pub fn new(name: String, text: String) -> Self {
+        let (ignore, project) = (Vec::new(), String::new());
+        Self { name, text, context: None, ignore, ignore_file: None, project }
+    }
+
+    /// Reads what the flags name, fetching it first where it is not a directory.
+    pub fn obtain(flags: &BuildFlags, session: &Session) -> Result<Self, CliError> {
+        match elsewhere::read(flags, session)? {
+            Some(source) => Ok(source),
+            None => Self::read(flags),
         }
-        if REMOTE.iter().any(|beginning| context.starts_with(beginning))
-            || flags.context.extension().is_some_and(|end| end == "git")
-        {
-            let message = format!("a context from elsewhere (`{context}`) is not supported yet");
-            return Err(CliError::usage_with_hint(message, "clone or download it and build the directory"));
-        }
+    }
+
+    /// Reads a directory.
+    fn read(flags: &BuildFlags) -> Result<Self, CliError> {
         check_directory(&flags.context)?;
         let from_stdin = flags.file.as_deref() == Some(Path::new("-"));
         let path = if from_stdin { None } else { Some(dockerfile_path(flags)) };
@@ -75,31 +94,12 @@ impl BuildSource {
         let project = path.as_deref().and_then(|path| std::fs::canonicalize(path).ok());
         let project = project.unwrap_or_else(|| directory.join("-")).display().to_string();
         let text = to_text(text, path.as_deref())?;
-        Ok(Self { name, text, context: Some(directory), ignore, ignore_file, project })
-    }
-
-    /// `kiln build -`: a Dockerfile without a context.
-    fn alone(flags: &BuildFlags) -> Result<Self, CliError> {
-        if flags.file.is_some() {
-            let message = "-f names a file in the context, but standard input is a Dockerfile without one";
-            return Err(CliError::usage_with_hint(
-                message,
-                "write `-f - PATH` for a Dockerfile from standard input",
-            ));
-        }
-        let bytes = read_stdin()?;
-        let is_tar = bytes.get(TAR_MARK).is_some_and(|mark| mark == b"ustar");
-        if is_tar || COMPRESSED.iter().any(|beginning| bytes.starts_with(beginning)) {
-            let message = "a context from standard input is not supported yet";
-            return Err(CliError::usage_with_hint(message, "unpack it and build the directory"));
-        }
         Ok(Self {
-            name: STDIN.to_owned(),
-            text: to_text(bytes, None)?,
-            context: None,
-            ignore: Vec::new(),
-            ignore_file: None,
-            project: "-".to_owned(),
+            context: Some(ContextDir::Own(directory)),
+            ignore,
+            ignore_file,
+            project,
+            ..Self::new(name, text)
         })
     }
 }
@@ -150,12 +150,12 @@ fn missing_dockerfile(path: &Path, flags: &BuildFlags) -> CliError {
     }
 }
 
-fn read_stdin() -> Result<Vec<u8>, CliError> {
+pub(super) fn read_stdin() -> Result<Vec<u8>, CliError> {
     let stdin = Path::new("-");
     read_limited(io::stdin().lock(), stdin).map_err(CliError::file("read standard input", stdin))
 }
 
-fn read_limited(reader: impl Read, path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_limited(reader: impl Read, path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_DOCKERFILE {
@@ -165,7 +165,7 @@ fn read_limited(reader: impl Read, path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn to_text(bytes: Vec<u8>, path: Option<&Path>) -> Result<String, CliError> {
+pub(super) fn to_text(bytes: Vec<u8>, path: Option<&Path>) -> Result<String, CliError> {
     String::from_utf8(bytes).map_err(|error| CliError::File {
         action: "read the Dockerfile",
         path: path.unwrap_or(Path::new("-")).to_owned(),
@@ -226,7 +226,8 @@ mod tests {
             (source.text.as_str(), source.ignore),
             ("FROM a", vec!["target".to_owned(), "!keep".to_owned()])
         );
-        assert_eq!(source.context, Some(fs::canonicalize(dir.path()).unwrap()));
+        let directory = source.context.as_ref().map(ContextDir::path);
+        assert_eq!(directory, Some(fs::canonicalize(dir.path()).unwrap().as_path()));
         assert!(source.project.ends_with("/Dockerfile"));
     }
 
@@ -250,7 +251,5 @@ mod tests {
         assert!(read(&dir, Some("binary")).unwrap_err().to_string().ends_with("/binary"));
         let file = BuildFlags { context: dir.path().join("other"), ..BuildFlags::default() };
         assert!(BuildSource::read(&file).unwrap_err().to_string().contains("is not a directory"));
-        let remote = BuildFlags { context: "https://github.com/a/b.git".into(), ..BuildFlags::default() };
-        assert!(BuildSource::read(&remote).unwrap_err().to_string().contains("not supported yet"));
     }
 }

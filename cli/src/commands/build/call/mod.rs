@@ -33,7 +33,7 @@ struct Call<'a> {
 
 /// Answers the question and gives the exit code.
 pub fn perform(question: Question, flags: &BuildFlags, session: &Session) -> Result<u8, CliError> {
-    let source = BuildSource::read(flags)?;
+    let source = BuildSource::obtain(flags, session)?;
     let options = LowerOptions { check: true, ..super::options::read(flags, &source, session)? };
     let format = flags.answer_format();
     let call = Call { flags, session, source, options, format };
