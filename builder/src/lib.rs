@@ -20,21 +20,21 @@ mod solve;
 mod source;
 mod step;
 mod task;
+mod writeback;
 pub mod text;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_cache::{ImageRecord, Store};
 use kiln_graph::plan::Plan;
 use kiln_registry::Client;
 
 pub use base::{Bases, PullPolicy, Resolver};
-pub use context::{ContextError, Fetched, FetchedContext};
 pub use content::select::{Place, SelectError};
 pub use content::{Missing, TreeError};
+pub use context::{ContextError, Fetched, FetchedContext};
 pub use error::{BuildError, StepError};
 pub use event::{Event, EventSender, Progress};
 pub use fetch::FetchError;
@@ -47,6 +47,7 @@ pub use tokio_util::sync::CancellationToken;
 
 use crate::fetch::Fetcher;
 use crate::step::exec::Host;
+use crate::writeback::Writeback;
 
 /// What the machine and the user decide once for all builds.
 #[derive(Debug, Clone)]
@@ -69,8 +70,7 @@ pub struct Builder {
     fetcher: Fetcher,
     jobs: usize,
     host: Arc<Host>,
-    /// Whether a step was executed since the store was last synced.
-    executed: Arc<AtomicBool>,
+    writeback: Arc<Writeback>,
 }
 
 /// A plan and what it needs from outside.
@@ -94,7 +94,8 @@ impl Builder {
     pub fn new(store: Store, client: Client, options: BuilderOptions) -> Self {
         let fetcher = Fetcher::new(store.clone(), client.clone());
         let host = Arc::new(Host { resolv_conf: options.resolv_conf, hosts: options.hosts });
-        Self { store, client, fetcher, jobs: options.jobs, host, executed: Arc::default() }
+        let writeback = Arc::new(Writeback::new(store.clone()));
+        Self { store, client, fetcher, jobs: options.jobs, host, writeback }
     }
 
     /// Resolves base images for a lowering; see [`Resolver`] for where it may be called.
@@ -123,7 +124,7 @@ impl Builder {
             contexts: request.contexts,
             jobs: self.jobs,
             cancel: request.cancel,
-            executed: Arc::clone(&self.executed),
+            writeback: Arc::clone(&self.writeback),
         };
         let snapshot = solve::solve(&request.plan, surroundings).await?;
         assemble::assemble(&self.store, &request.plan, &snapshot)
@@ -132,10 +133,6 @@ impl Builder {
     /// Makes what builds have left in the store survive a crash of the machine: one sync of the file system, and none
     /// if no step was executed. To be called once the image has its names.
     pub async fn make_durable(&self) -> Result<(), BuildError> {
-        if self.executed.swap(false, Ordering::Relaxed) {
-            let store = self.store.clone();
-            task::blocking(move || store.sync()).await.ok_or(BuildError::Cancelled)??;
-        }
-        Ok(())
+        Ok(self.writeback.finish().await.ok_or(BuildError::Cancelled)??)
     }
 }

@@ -304,7 +304,7 @@ fn digest(tree: &dyn Tree, matches: &[Match]) -> Result<([u8; 32], Vec<u8>), Tre
     let fingerprints = tree.fingerprints(&items)?;
     let mut fingerprints = fingerprints.iter();
     let mut hasher = Sha256::new();
-    let mut lines = Vec::with_capacity(items.len() * 96);
+    let mut lines = Vec::with_capacity(items.len() * LINE);
     let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
     let mut index = 0;
     for found in matches {
@@ -324,6 +324,9 @@ fn digest(tree: &dyn Tree, matches: &[Match]) -> Result<([u8; 32], Vec<u8>), Tre
     hasher.update(&lines);
     Ok((hasher.finalize().into(), lines))
 }
+
+/// Bytes of a listing's line, for most paths: two thirds are the fingerprint.
+const LINE: usize = 160;
 
 /// One line of a listing: `kind mode owner link fingerprint path NUL target NUL newline`.
 ///

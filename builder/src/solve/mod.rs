@@ -14,7 +14,6 @@ mod vertex;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use kiln_cache::Store;
@@ -35,6 +34,7 @@ use crate::snapshot::Snapshot;
 use crate::step::exec::Host;
 use crate::step::mounts::Credentials;
 use crate::task::blocking;
+use crate::writeback::Writeback;
 
 /// What a vertex results in.
 #[derive(Clone)]
@@ -53,8 +53,7 @@ pub(crate) struct Solve {
     pub(crate) host: Arc<Host>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) bases: Bases,
-    /// Set when a step was executed.
-    pub(crate) executed: Arc<AtomicBool>,
+    pub(crate) writeback: Arc<Writeback>,
     /// Which Dockerfile this is, so that a miss is explained by an earlier build of the same one.
     pub(crate) project: String,
     platform: String,
@@ -78,7 +77,7 @@ pub(crate) struct Surroundings {
     pub(crate) contexts: BTreeMap<String, PathBuf>,
     pub(crate) jobs: usize,
     pub(crate) cancel: CancellationToken,
-    pub(crate) executed: Arc<AtomicBool>,
+    pub(crate) writeback: Arc<Writeback>,
 }
 
 /// Solves `plan` and returns the target's file system.
@@ -169,7 +168,7 @@ impl Solve {
             host: with.host,
             credentials: with.credentials,
             bases: with.bases,
-            executed: with.executed,
+            writeback: with.writeback,
             project: with.project,
             platform: plan.platform.clone(),
             outcomes: (0..plan.graph.len()).map(|_| OnceLock::new()).collect(),

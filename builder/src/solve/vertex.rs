@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use kiln_cache::{DiffId, KeyLock, LayerInfo, Record, View};
@@ -80,7 +79,7 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
 /// A source's layer; a new one is to outlive a crash as one of a step is.
 fn loaded_layer(solve: &Solve, (layer, is_new): (Snapshot, bool)) -> Outcome {
     if is_new {
-        solve.executed.store(true, Ordering::Relaxed);
+        solve.writeback.wrote();
     }
     Outcome::Snapshot(layer)
 }
@@ -181,7 +180,7 @@ pub(super) fn keep(
         milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     solve.store.records().put(&record)?;
-    solve.executed.store(true, Ordering::Relaxed);
+    solve.writeback.wrote();
     Ok(layer_ref(info.diff_id.clone(), created))
 }
 
