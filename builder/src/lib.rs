@@ -20,8 +20,8 @@ mod solve;
 mod source;
 mod step;
 mod task;
-mod writeback;
 pub mod text;
+mod writeback;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
