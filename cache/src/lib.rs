@@ -62,6 +62,9 @@
 //! | COPY, ADD: sources' times | no | a fresh checkout is no change |
 //! | COPY, ADD: destination, --chown, --chmod, --exclude, --unpack | yes | |
 //! | COPY, ADD: where in the context the sources lie | no | the same content moved is the same step |
+//! | COPY, ADD with `--link`: the root | only the numbers of named owners | the layer is made on nothing |
+//! | ADD of a URL: digest of the body, file name | yes, by way of its tree digest | not the URL, not the server's date |
+//! | ADD of a repository: commit, directory, submodules | yes, by way of its tree digest | not the branch or tag |
 //! | labels, annotations, ENV before a COPY | no | they change the configuration, not files |
 //! | SOURCE_DATE_EPOCH | only if declared | |
 //! | HEALTHCHECK, ONBUILD, CMD and other configuration | no step has a key for it | it is recomputed in every build |

@@ -38,8 +38,8 @@ use kiln_parser::span::Span;
 use kiln_parser::{Checks, Diagnostic};
 
 pub use options::LowerOptions;
-pub use remote::source as remote_source;
 pub use outline::{Argument, Outline, Parameter, outline};
+pub use remote::source as remote_source;
 
 use crate::plan::{Plan, ResolveBase};
 use assembly::{Assembly, Lines};
