@@ -74,6 +74,14 @@ const VALUES: &[(&str, &str)] = &[
     ("$SPACED.", " one  two ."),
     ("$EMPTY.", "."),
     ("$NONE.", "."),
+    ("${é1}", "accent"),
+    ("$A.$B:$A", "alpha.beta:alpha"),
+    ("$A\"$B\"'$A'", "alphabeta$A"),
+    ("\"${A}'s\"", "alpha's"),
+    ("\"a $A\\\"b\"", "a alpha\"b"),
+    ("$A\\$B", "alpha$B"),
+    ("\"$SPACED\"", " one  two "),
+    ("$LINES", "x1\nx2"),
     // A dollar that is none.
     ("$", "$"),
     ("a$", "a$"),
@@ -107,6 +115,12 @@ const VALUES: &[(&str, &str)] = &[
     ("${NONE:-a\\}b}", "a}b"),
     ("${NONE:--}", "-"),
     ("${NONE:-http://x:1/y}", "http://x:1/y"),
+    ("${NONE:-$NOR}.", "."),
+    ("${NONE:-${A}}${NOR:-${B}}", "alphabeta"),
+    ("${EMPTY:-${EMPTY-w}}", ""),
+    ("\"${NONE:-a b}\"", "a b"),
+    ("${NONE-:-}", ":-"),
+    ("${NONE:-é}", "é"),
     // Alternatives.
     ("${A:+w}", "w"),
     ("${A+w}", "w"),
@@ -115,6 +129,8 @@ const VALUES: &[(&str, &str)] = &[
     ("${NONE:+w}", ""),
     ("${NONE+w}", ""),
     ("${A:+${B}:}x", "beta:x"),
+    ("${A:+}", ""),
+    ("${A:+:$A}", ":alpha"),
     // Required.
     ("${A:?no}", "alpha"),
     ("${A?no}", "alpha"),
@@ -134,6 +150,10 @@ const VALUES: &[(&str, &str)] = &[
     ("${A#${NONE:-al}}", "pha"),
     ("${NONE#x}", ""),
     ("${LINES#*2}", "x1\nx2"),
+    ("${FILE##*.}", "gz"),
+    ("${FILE#*.}", "tar.gz"),
+    ("${EMPTY##*}", ""),
+    ("${A#?}", "lpha"),
     // Without an end.
     ("${FILE%.*}", "src/lib/main.tar"),
     ("${FILE%%.*}", "src/lib/main"),
@@ -145,6 +165,10 @@ const VALUES: &[(&str, &str)] = &[
     ("${STARS%\\**}", "a*b"),
     ("${STARS%%\\**}", "a"),
     ("${é1%cent}", "ac"),
+    ("${FILE%%*}", ""),
+    ("${FILE%%.gz}", "src/lib/main.tar"),
+    ("${A%$A}", ""),
+    ("${NONE%x}", ""),
     // Replaced.
     ("${FILE/lib/bin}", "src/bin/main.tar.gz"),
     ("${FILE/a/A}", "src/lib/mAin.tar.gz"),
@@ -165,6 +189,11 @@ const VALUES: &[(&str, &str)] = &[
     ("${STARS/$WILD/-}", "-c"),
     ("${A///}", "alpha"),
     ("${EMPTY//*/-}", "-"),
+    ("${A/a/}", "lpha"),
+    ("${A//a/}", "lph"),
+    ("${A/a/$B$B}", "betabetalpha"),
+    ("${FILE//./ }", "src/lib/main tar gz"),
+    ("${FILE/src\\//}", "lib/main.tar.gz"),
     // Redirections mean nothing here.
     ("a<b", "a<b"),
     ("<< $A", "<< alpha"),
@@ -172,7 +201,7 @@ const VALUES: &[(&str, &str)] = &[
 
 #[test]
 fn words_expand_to_their_values() {
-    assert!(VALUES.len() >= 100);
+    assert!(VALUES.len() >= 150);
     for (text, expected) in VALUES {
         assert_eq!(word(text).as_deref(), Ok(*expected), "{text}");
     }
@@ -206,6 +235,8 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("a/${NONE:?give $A}/b", "NONE: give alpha", "${NONE:?give $A}"),
     ("${EMPTY:?set it}", "EMPTY: set it", "${EMPTY:?set it}"),
     ("${NONE:-${NOR?inner}}", "NOR: inner", "${NOR?inner}"),
+    // What is not used is expanded all the same.
+    ("${NONE:+${NOR?unused}}", "NOR: unused", "${NOR?unused}"),
     ("${A#\\x}", "invalid pattern (\\x) in substitution: invalid escape '\\x'", "${A#\\x}"),
 ];
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use kiln_parser::{Parsed, parse, render, syntax};
 
 /// Fewer cases than this mean that the directory was not found as a whole.
-const LEAST: usize = 60;
+const LEAST: usize = 160;
 
 #[test]
 fn dockerfiles_are_parsed_to_their_expected_forms() {

@@ -1,0 +1,2 @@
+﻿FORM debian
+﻿FROM debian

@@ -1,0 +1,3 @@
+FROM --platform=linux/amd64
+FROM --platform=linux/amd64 AS a
+FROM

@@ -1,0 +1,7 @@
+FROM debian:12
+RNU <<EOF
+a
+EOF
+CMD <<EOF
+b
+EOF

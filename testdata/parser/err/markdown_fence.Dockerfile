@@ -1,0 +1,4 @@
+```dockerfile
+FROM debian
+RUN a
+```

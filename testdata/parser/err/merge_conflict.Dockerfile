@@ -1,0 +1,6 @@
+FROM debian:12
+<<<<<<< HEAD
+RUN a
+=======
+RUN b
+>>>>>>> topic

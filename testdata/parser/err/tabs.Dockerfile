@@ -1,0 +1,4 @@
+FROM debian:12
+	RNU	a
+		COPY	--chwon=x	a	b
+ENV	A=1	B	C=2

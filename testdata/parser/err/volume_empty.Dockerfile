@@ -1,0 +1,5 @@
+FROM debian:12
+VOLUME ["/a", "  "]
+VOLUME [""]
+VOLUME
+VOLUME []

@@ -1,0 +1,8 @@
+FROM debian:12
+RUN a \
+  # first
+
+  && b \ 	
+	&& c
+# last
+CMD d \

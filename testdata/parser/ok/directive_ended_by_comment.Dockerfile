@@ -1,0 +1,6 @@
+# just words
+# escape=`
+# syntax=a
+FROM debian
+RUN a \
+  b

@@ -1,0 +1,5 @@
+FROM debian
+# escape=`
+# syntax=a/b
+RUN a \
+  b

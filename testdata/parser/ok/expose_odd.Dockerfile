@@ -1,0 +1,5 @@
+FROM debian:12
+EXPOSE "80" '443/tcp' 53/UDP 1000-1002:2000-2002/sctp
+EXPOSE $A ${B:-80}/tcp ${C}-${D} \
+  8080 # 9090
+EXPOSE 127.0.0.1:80:8080

@@ -1,0 +1,9 @@
+# escape=`
+FROM debian:12
+COPY <<a `
+  /x
+C:\dir `
+a
+RUN <<b
+x `
+b

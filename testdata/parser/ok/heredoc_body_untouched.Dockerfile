@@ -1,0 +1,13 @@
+FROM debian:12
+RUN <<EOF
+# syntax=docker/dockerfile:1
+FROM inner
+  EOF
+EOF 
+EOFS
+	tab \
+
+COPY --nothing
+<<OTHER
+EOF
+CMD ["a"]

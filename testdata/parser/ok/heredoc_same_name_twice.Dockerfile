@@ -1,0 +1,6 @@
+FROM debian:12
+RUN <<A <<A cat
+first
+A
+second
+A
