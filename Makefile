@@ -4,6 +4,7 @@
 #   make test    format, lints, documentation, unit and end-to-end tests: what CI runs
 #   make audit   known vulnerabilities of the dependencies (needs the network)
 #   make bench   kiln and the builders that are installed, on the same work in turns
+#   make fuzz    random inputs for parser, expansion, ignore files and archives, each for FUZZ_SECONDS (30)
 #   make build   the release binary
 #   make images  the base images of demo, tests and benchmark
 #   make clean   removes what these made
@@ -18,7 +19,7 @@ ifneq ($(shell id -u),0)
 export CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER = sudo -E
 endif
 
-.PHONY: all demo test lint deny audit bench build images set-up clean
+.PHONY: all demo test lint deny audit bench fuzz build images set-up clean
 
 all: build
 
@@ -56,6 +57,11 @@ audit:
 
 bench: images
 	$(CARGO) bench --locked --package kiln --bench peers
+	$(CARGO) bench --locked --package kiln-parser --bench parse
+
+# Needs a nightly toolchain, and installs cargo-fuzz: not a part of test.
+fuzz: set-up
+	@fuzz/run
 
 clean:
 	$(CARGO) clean
