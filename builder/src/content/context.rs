@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use kiln_cache::{Key, KeyBuilder, StatIndex, StatKey, Store};
 use kiln_graph::pattern::{DirState, IgnoreMatcher};
@@ -29,7 +30,9 @@ pub(crate) struct Context {
     directory: OwnedFd,
     patterns: Vec<String>,
     matcher: Option<IgnoreMatcher>,
-    index: StatIndex,
+    store: Store,
+    /// Loaded when the first digest is asked for.
+    index: OnceLock<StatIndex>,
     threads: usize,
 }
 
@@ -48,9 +51,24 @@ impl Context {
                 message: error.to_string(),
             })?)
         };
-        let index = store.indexes().load(&index_name(&root))?;
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
-        Ok(Self { root, directory, patterns: ignore.to_vec(), matcher, index, threads })
+        Ok(Self {
+            root,
+            directory,
+            patterns: ignore.to_vec(),
+            matcher,
+            store: store.clone(),
+            index: OnceLock::new(),
+            threads,
+        })
+    }
+
+    fn index(&self) -> Result<&StatIndex, TreeError> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let loaded = self.store.indexes().load(&index_name(&self.root))?;
+        Ok(self.index.get_or_init(|| loaded))
     }
 
     fn full(&self, path: &Path) -> PathBuf {
@@ -140,10 +158,11 @@ impl Context {
         for part in parts {
             hashed.extend(part?);
         }
+        let index = self.index()?;
         for (position, fingerprint) in unknown.iter().zip(&hashed) {
             let item = items[*position];
             if let Some(stat) = &item.stat {
-                self.index.insert(bytes(&item.path), stat, *fingerprint, began);
+                index.insert(bytes(&item.path), stat, *fingerprint, began);
             }
         }
         Ok(hashed)
@@ -242,8 +261,9 @@ impl Tree for Context {
     fn fingerprints(&self, items: &[&Item]) -> Result<Vec<Fingerprint>, TreeError> {
         let mut known = vec![Fingerprint::default(); items.len()];
         let mut unknown = Vec::new();
+        let index = self.index()?;
         for (position, item) in items.iter().enumerate() {
-            match item.stat.as_ref().and_then(|stat| self.index.get(bytes(&item.path), stat)) {
+            match item.stat.as_ref().and_then(|stat| index.get(bytes(&item.path), stat)) {
                 Some(fingerprint) => known[position] = fingerprint,
                 None => unknown.push(position),
             }
@@ -252,7 +272,7 @@ impl Tree for Context {
             for (position, fingerprint) in unknown.iter().zip(self.hash(items, &unknown)?) {
                 known[*position] = fingerprint;
             }
-            self.index.save()?;
+            index.save()?;
         }
         Ok(known)
     }
@@ -282,6 +302,10 @@ impl Tree for Context {
         } else {
             Err(TreeError::Changed { path: full })
         }
+    }
+
+    fn memory(&self) -> Option<&Store> {
+        Some(&self.store)
     }
 
     fn keeps_owners(&self) -> bool {

@@ -110,6 +110,11 @@ pub(crate) trait Tree: Send + Sync {
     /// True when owners in this tree mean something (a stage or an image, not a context).
     fn keeps_owners(&self) -> bool;
 
+    /// Where digests of selections may be remembered by the stats of their files; `None` where items have none.
+    fn memory(&self) -> Option<&kiln_cache::Store> {
+        None
+    }
+
     /// Why `path` is not there, for a message.
     fn why_missing(&self, path: &Path) -> Missing;
 }

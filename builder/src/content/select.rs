@@ -5,6 +5,7 @@
 //! which files are hard links of each other. Where the files lay in the tree, and their times, do not count.
 
 mod parents;
+mod quick;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,8 +16,9 @@ use kiln_graph::op::CopySource;
 use kiln_graph::pattern::{self, Glob, IgnoreMatcher};
 use sha2::{Digest as _, Sha256};
 
+use self::quick::Stats;
 use super::resolve::{Found, Unresolved, resolve};
-use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError};
+use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError, fingerprint};
 
 /// One match of a source pattern.
 #[derive(Debug)]
@@ -46,8 +48,8 @@ pub(crate) struct Selection {
     pub(crate) matches: Vec<Match>,
     /// Covers all that counts.
     pub(crate) digest: [u8; 32],
-    /// One line a file, for telling what changed: see [`describe`].
-    pub(crate) listing: Vec<u8>,
+    /// One line a file, for telling what changed: see [`describe`]. `None` if the digest was known without it.
+    pub(crate) listing: Option<Vec<u8>>,
     /// Patterns with wildcards that match nothing.
     pub(crate) unmatched: Vec<String>,
 }
@@ -132,6 +134,7 @@ pub(crate) fn select(
     sources: &[CopySource],
     excludes: &[String],
 ) -> Result<Selection, SelectError> {
+    let began = fingerprint::now();
     let excludes = if excludes.is_empty() {
         None
     } else {
@@ -151,8 +154,17 @@ pub(crate) fn select(
         }
         matches.extend(found);
     }
+    let known = tree.memory().and_then(|store| Some((store, Stats::of(&matches, began)?)));
+    if let Some((store, stats)) = &known
+        && let Some(digest) = stats.recall(store)?
+    {
+        return Ok(Selection { matches, digest, listing: None, unmatched });
+    }
     let (digest, listing) = digest(tree, &matches)?;
-    Ok(Selection { matches, digest, listing, unmatched })
+    if let Some((store, stats)) = &known {
+        stats.remember(store, &digest)?;
+    }
+    Ok(Selection { matches, digest, listing: Some(listing), unmatched })
 }
 
 fn pattern_error(pattern: &str, error: &dyn std::fmt::Display) -> TreeError {

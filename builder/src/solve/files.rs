@@ -179,9 +179,10 @@ fn place(solve: &Solve, vertex: &Vertex, number: usize) -> Place {
 /// Keeps what was selected in readable form, so that a later miss can say which file changed.
 pub(super) fn remember_listings(solve: &Solve, selections: &[Option<Selection>]) -> Result<(), StepError> {
     for selection in selections.iter().flatten() {
+        let Some(listing) = &selection.listing else { continue };
         let memo = key::listing_memo(&key::hex(selection.digest));
         if solve.store.records().memo(&memo)?.is_none() {
-            solve.store.records().set_memo(&memo, &selection.listing)?;
+            solve.store.records().set_memo(&memo, listing)?;
         }
     }
     Ok(())

@@ -79,7 +79,7 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
 /// A source's layer; a new one is to outlive a crash as one of a step is.
 fn loaded_layer(solve: &Solve, (layer, is_new): (Snapshot, bool)) -> Outcome {
     if is_new {
-        solve.writeback.wrote();
+        solve.writeback.wrote(0);
     }
     Outcome::Snapshot(layer)
 }
@@ -155,8 +155,8 @@ fn reason(
         // A listing that is gone makes the explanation shorter, nothing else.
         let before = solve.store.records().memo(&key::listing_memo(before)).ok().flatten()?;
         let selected = selections.iter().flatten().find(|selection| key::hex(selection.digest) == after);
-        let after = match selected {
-            Some(selection) => selection.listing.clone(),
+        let after = match selected.and_then(|selection| selection.listing.clone()) {
+            Some(listing) => listing,
             None => solve.store.records().memo(&key::listing_memo(after)).ok().flatten()?,
         };
         explain::files(&before, &after)
@@ -180,7 +180,7 @@ pub(super) fn keep(
         milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     solve.store.records().put(&record)?;
-    solve.writeback.wrote();
+    solve.writeback.wrote(info.size);
     Ok(layer_ref(info.diff_id.clone(), created))
 }
 
