@@ -10,7 +10,7 @@ use kiln_parser::expand::{ExpandError, Lex};
 use libfuzzer_sys::fuzz_target;
 
 /// The most that a word of a fuzzer's size may come to, in bytes; what the variables hold is short.
-const MOST: usize = 16 * 1024 * 1024;
+const MOST: usize = 32 * 1024 * 1024;
 
 fuzz_target!(|text: &str| {
     let scope = scope();
