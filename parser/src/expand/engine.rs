@@ -33,6 +33,10 @@ impl Mode {
     }
 }
 
+/// The most that all variables of a run may come to, in bytes: no environment and no argument is as long, and a short
+/// text of nested replacements could come to any length.
+const LARGEST: usize = 16 * 1024 * 1024;
+
 /// What one run knows.
 pub(super) struct Engine<'v> {
     /// What means something at this point.
@@ -40,6 +44,8 @@ pub(super) struct Engine<'v> {
     vars: &'v dyn Lookup,
     /// How many operators' words this point is in.
     pub depth: usize,
+    /// How many bytes its variables may still come to.
+    pub left: usize,
     /// Names without value and fallback.
     pub unset: Vec<String>,
     /// Names with a value.
@@ -60,7 +66,8 @@ type Step<'a> = Result<Input<'a>, ExpandError>;
 impl<'v> Engine<'v> {
     /// Runs over the whole of `text`.
     pub fn run(mode: Mode, vars: &'v dyn Lookup, text: &str) -> Result<(Self, Output), ExpandError> {
-        let mut engine = Self { mode, vars, depth: 0, unset: Vec::new(), used: Vec::new(), quoted: false };
+        let mut engine =
+            Self { mode, vars, depth: 0, left: LARGEST, unset: Vec::new(), used: Vec::new(), quoted: false };
         let mut output = Output::default();
         engine.text(Input::new(text), None, &mut output)?;
         Ok((engine, output))
@@ -185,6 +192,15 @@ impl<'v> Engine<'v> {
 
     /// A `$` and what belongs to it.
     fn dollar<'a>(&mut self, input: Input<'a>) -> Result<(Input<'a>, String), ExpandError> {
+        let (rest, value) = self.variable(input)?;
+        match self.left.checked_sub(value.len()) {
+            Some(left) => self.left = left,
+            None => return Err(too_large(input.offset()..rest.offset())),
+        }
+        Ok((rest, value))
+    }
+
+    fn variable<'a>(&mut self, input: Input<'a>) -> Result<(Input<'a>, String), ExpandError> {
         let (rest, form) = form(input.take_from(1));
         let range = input.offset()..rest.offset();
         match form {
@@ -218,6 +234,11 @@ impl<'v> Engine<'v> {
         }
         value.unwrap_or_default().to_owned()
     }
+}
+
+/// The error of what comes to more than [`LARGEST`].
+pub(super) fn too_large(range: Range<usize>) -> ExpandError {
+    ExpandError { message: format!("the value would be larger than {} MiB", LARGEST >> 20), range }
 }
 
 fn note(names: &mut Vec<String>, name: &str) {

@@ -5,7 +5,7 @@
 use nom::Input as _;
 
 use super::ExpandError;
-use super::engine::{Engine, Stop, syntax_error};
+use super::engine::{Engine, Stop, syntax_error, too_large};
 use super::pattern::Pattern;
 use super::splitter::Output;
 use super::variable::Operator;
@@ -45,7 +45,7 @@ impl Engine<'_> {
         let value = self
             .apply(name, operator, value, &first, &second)
             .map_err(|message| ExpandError { message, range: whole.range() })?;
-        Ok((after, value))
+        value.map(|value| (after, value)).ok_or_else(|| too_large(whole.range()))
     }
 
     /// The operator's one word, or the two of a replacement.
@@ -66,6 +66,7 @@ impl Engine<'_> {
         Ok((rest, first.value, second.value))
     }
 
+    /// `None` when the value would be too large.
     fn apply(
         &mut self,
         name: &str,
@@ -73,30 +74,32 @@ impl Engine<'_> {
         value: Option<&str>,
         first: &str,
         second: &str,
-    ) -> Result<String, String> {
+    ) -> Result<Option<String>, String> {
         let present = |empty_too: bool| value.filter(|value| !(empty_too && value.is_empty()));
         match operator {
-            Operator::Default { empty_too } => Ok(present(empty_too).unwrap_or(first).to_owned()),
-            Operator::Alternative { empty_too } => Ok(present(empty_too).map_or("", |_| first).to_owned()),
+            Operator::Default { empty_too } => Ok(Some(present(empty_too).unwrap_or(first).to_owned())),
+            Operator::Alternative { empty_too } => {
+                Ok(Some(present(empty_too).map_or("", |_| first).to_owned()))
+            }
             Operator::Required { empty_too } => {
                 let state = if value.is_none() { "unset" } else { "empty" };
                 let message = || match first {
                     "" => format!("{name}: is not allowed to be {state}"),
                     _ => format!("{name}: {first}"),
                 };
-                present(empty_too).map(str::to_owned).ok_or_else(message)
+                present(empty_too).map(|value| Some(value.to_owned())).ok_or_else(message)
             }
             Operator::TrimStart { longest } => {
                 let pattern = Pattern::new(first)?;
-                Ok(pattern.trim_start(&self.required(name, value), longest))
+                Ok(Some(pattern.trim_start(&self.required(name, value), longest)))
             }
             Operator::TrimEnd { longest } => {
                 let pattern = Pattern::new(first)?;
-                Ok(pattern.trim_end(&self.required(name, value), longest))
+                Ok(Some(pattern.trim_end(&self.required(name, value), longest)))
             }
             Operator::Replace { all } => {
                 let pattern = Pattern::new(first)?;
-                Ok(pattern.replace(&self.required(name, value), second, all))
+                Ok(pattern.replace(&self.required(name, value), second, all, self.left))
             }
         }
     }

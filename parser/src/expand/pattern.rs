@@ -68,8 +68,8 @@ impl Pattern {
         chars[end..].iter().rev().collect()
     }
 
-    /// `value` with the first or every longest match replaced.
-    pub fn replace(&self, value: &str, replacement: &str, all: bool) -> String {
+    /// `value` with the first or every longest match replaced; `None` when that would take more than `most` bytes.
+    pub fn replace(&self, value: &str, replacement: &str, all: bool, most: usize) -> Option<String> {
         let chars: Vec<char> = value.chars().collect();
         let mut result = String::with_capacity(value.len());
         let mut at = 0;
@@ -80,6 +80,9 @@ impl Pattern {
             let end = if done { None } else { self.match_at(&chars, at, true) };
             let mut next = if done { chars.len() } else { at + 1 };
             if let Some(end) = end.filter(|&end| end > at || last_end != Some(at)) {
+                if replacement.len() > most.saturating_sub(result.len()) {
+                    return None;
+                }
                 result.push_str(replacement);
                 done = !all;
                 last_end = Some(end);
@@ -94,7 +97,7 @@ impl Pattern {
             result.extend(chars.get(at..next).unwrap_or(&chars[at..]));
             at = next;
         }
-        result
+        Some(result)
     }
 
     fn reversed(&self) -> Self {

@@ -257,6 +257,21 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
+fn values_without_bounds_are_refused() {
+    let replaced = format!("{}$FILE{}", "${FILE//?/".repeat(40), "}".repeat(40));
+    let mut vars = scope();
+    vars.insert("LONG".to_owned(), "a".repeat(5_000_000));
+    for text in
+        [replaced.as_str(), "$LONG$LONG$LONG$LONG", "${LONG//a/$LONG}", "\"$LONG$LONG${A:-$LONG}$LONG\""]
+    {
+        let error = Lex::new('\\').expand_word(text, &vars).unwrap_err();
+        assert_eq!(error.message, "the value would be larger than 16 MiB", "{text}");
+        assert!(text.get(error.range).is_some());
+    }
+    assert!(Lex::new('\\').expand_word("$LONG$LONG$LONG", &vars).is_ok());
+}
+
+#[test]
 fn the_backtick_escapes_where_a_directive_says_so() {
     let lex = Lex::new('`');
     let cases = [("a`$A", "a$A"), ("C:\\$A", "C:\\alpha"), ("a` b", "a b"), ("\"`\"\"", "\""), ("``", "`")];
