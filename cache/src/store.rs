@@ -253,8 +253,10 @@ fn create(root: &Path) -> Result<(), StoreError> {
         private(&root.join(dir))?;
     }
     spread_trees(&root.join("tmp"))?;
-    // Last, so that a directory that says its format has all its parts.
-    let tmp = Tmp::new(root.join("tmp"), "");
+    // Last, so that a directory that says its format has all its parts. Its temporary file is named as all others are:
+    // another process that opens the store at this moment must see that its maker lives.
+    let boot = Boot::read(&root.join("synced"))?;
+    let tmp = Tmp::new(root.join("tmp"), boot.id());
     Ok(tmp.publish(FORMAT.as_bytes(), &root.join("format"))?)
 }
 
@@ -275,6 +277,20 @@ fn spread_trees(dir: &Path) -> Result<(), FileError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn many_may_make_a_store_at_once() {
+        for _ in 0..100 {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().join("store");
+            std::thread::scope(|scope| {
+                let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Store::open(&root).map(drop))).collect();
+                for thread in opened {
+                    thread.join().unwrap().unwrap();
+                }
+            });
+        }
+    }
 
     #[test]
     fn opening_twice_gives_the_same_store() {
