@@ -1,0 +1,5 @@
+//! The builder as a daemon that BuildKit's clients talk to.
+
+pub mod api;
+mod rendezvous;
+mod session;
