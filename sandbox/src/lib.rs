@@ -31,6 +31,6 @@ pub use error::SandboxError;
 pub use exit::Exit;
 pub use spawn::{Sandbox, Signaller, resize, spawn};
 pub use spec::{
-    ChangesDirectory, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,
+    ChangesDirectory, Device, DeviceKind, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,
 };
 pub use supervisor::run_child_if_asked;

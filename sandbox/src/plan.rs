@@ -8,7 +8,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::cgroup::{Hierarchy, Layout};
-use crate::{Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
+use crate::{
+    Device, DeviceKind, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,
+};
 
 /// One thing to do. `Display` completes the sentence "cannot …".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,20 +21,23 @@ pub(crate) enum Step {
     Hostname(String),
     /// Bring up the only interface of an empty network namespace.
     Loopback,
-    /// Mount the root file system with a place for each of the targets.
-    Root { root: Root, targets: Vec<Target> },
+    /// Mount the root file system with a place for each of the targets. Without `devices`, device nodes in it cannot be
+    /// opened.
+    Root { root: Root, targets: Vec<Target>, devices: bool },
     /// Mount a new file system.
     Mount(NewMount),
-    /// Make a character device in the sandbox's `/dev`.
-    Device { path: &'static str, major: u32, minor: u32 },
+    /// Show a device node that can be opened wherever its path leads.
+    Device(Device),
+    /// Make a device node in the sandbox's `/dev`.
+    Node(Device),
     /// Make a symlink in a file system that an earlier step mounted.
     Link { path: String, target: String },
     /// Show a directory or file of the host.
-    Bind { target: String, source: PathBuf, read_only: bool, recursive: bool },
+    Bind { target: String, source: PathBuf, view: View },
     /// Show a file with this content.
     File { target: String, data: Vec<u8>, mode: u32, owner: (u32, u32), read_only: bool },
     /// Show a part of a tree.
-    Part { target: String, tree: MountTree, path: PathBuf, directory: bool, read_only: bool },
+    Part { target: String, tree: MountTree, path: PathBuf, directory: bool, view: View },
     /// Make what is mounted here, or this path of it, read-only.
     ReadOnly(String),
     /// Hide a path behind nothing.
@@ -45,10 +50,25 @@ pub(crate) enum Step {
     Pivot,
     /// Enter the working directory.
     Enter { path: String, create: bool },
-    /// Drop privileges and become the user.
-    Credentials { uid: u32, gid: u32, groups: Vec<u32>, no_new_privs: bool },
+    /// Drop privileges, unless all may stay, and become the user.
+    Credentials { uid: u32, gid: u32, groups: Vec<u32>, no_new_privs: bool, privileged: bool },
     /// Become the command.
     Execute { args: Vec<String>, env: Vec<(String, String)> },
+}
+
+/// How a mount shows what was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a mount attribute of the kernel's")]
+pub(crate) struct View {
+    /// Whether mounts below come along.
+    pub(crate) recursive: bool,
+    pub(crate) read_only: bool,
+    /// Whether device nodes can be opened.
+    pub(crate) devices: bool,
+    /// Whether set-id bits and file capabilities count.
+    pub(crate) set_id: bool,
+    /// Whether programs can be executed.
+    pub(crate) programs: bool,
 }
 
 /// A path that must exist before something can be mounted on it.
@@ -101,7 +121,8 @@ const MASKED: [&str; 11] = [
 /// Paths through which the host could be changed, read-only as in Docker.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Character devices by major and minor number (Linux's `Documentation/admin-guide/devices.txt`).
+/// Character devices by major and minor number (Linux's `Documentation/admin-guide/devices.txt`). In an image or made by
+/// the process, even these cannot be opened: a node of any device is a way to the host's disks.
 const DEVICES: [(&str, u32, u32); 6] = [
     ("/dev/null", 1, 3),
     ("/dev/zero", 1, 5),
@@ -110,6 +131,22 @@ const DEVICES: [(&str, u32, u32); 6] = [
     ("/dev/urandom", 1, 9),
     ("/dev/tty", 5, 0),
 ];
+
+/// What a privileged process has beside them, as under BuildKit: the kernel's log, file systems and block devices in
+/// user space, virtual machines and networks, loop devices.
+const PRIVILEGED_DEVICES: [(&str, u32, u32); 6] = [
+    ("/dev/kmsg", 1, 11),
+    ("/dev/cuse", 10, 203),
+    ("/dev/fuse", 10, 229),
+    ("/dev/kvm", 10, 232),
+    ("/dev/net/tun", 10, 200),
+    ("/dev/loop-control", 10, 237),
+];
+
+/// The block devices `/dev/loop0` and so on: their major number, and how many a privileged process finds. Others it can
+/// make.
+const LOOP_MAJOR: u32 = 7;
+const LOOPS: u32 = 16;
 
 const LINKS: [(&str, &str); 6] = [
     ("/dev/ptmx", "pts/ptmx"),
@@ -126,15 +163,19 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
     if spec.network == Network::None {
         steps.push(Step::Loopback);
     }
-    steps.push(Step::Root { root: spec.root.clone(), targets: targets(spec) });
-    steps.extend(system_mounts());
-    steps.extend(cgroup_mounts(cgroups));
-    steps.extend(DEVICES.map(|(path, major, minor)| Step::Device { path, major, minor }));
+    let privileged = spec.privileged;
+    steps.push(Step::Root { root: spec.root.clone(), targets: targets(spec), devices: privileged });
+    steps.extend(system_mounts(privileged));
+    steps.extend(cgroup_mounts(cgroups, privileged));
+    steps.extend(system_devices(privileged));
     steps.extend(LINKS.map(|(path, target)| Step::Link { path: path.into(), target: target.into() }));
     steps.extend(network_files(spec));
-    steps.extend(spec.mounts.iter().map(user_mount));
-    steps.extend(MASKED.map(Step::Mask));
-    steps.extend(READ_ONLY.map(|path| Step::ReadOnly(path.to_owned())));
+    steps.extend(spec.mounts.iter().map(|mount| user_mount(mount, privileged)));
+    steps.extend(spec.devices.iter().cloned().map(Step::Device));
+    if !privileged {
+        steps.extend(MASKED.map(Step::Mask));
+        steps.extend(READ_ONLY.map(|path| Step::ReadOnly(path.to_owned())));
+    }
     steps.push(match stdio {
         Stdio::Terminal => Step::Terminal { size: spec.window, owner: spec.uid },
         Stdio::Pipes | Stdio::Inherit => {
@@ -148,6 +189,7 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
         gid: spec.gid,
         groups: spec.groups.clone(),
         no_new_privs: spec.no_new_privs,
+        privileged,
     });
     steps.push(Step::Execute { args: spec.args.clone(), env: spec.env.clone() });
     steps
@@ -163,12 +205,39 @@ fn targets(spec: &RunSpec) -> Vec<Target> {
     targets.extend(spec.mounts.iter().map(|mount| Target {
         path: mount.target.clone(),
         kind: match &mount.kind {
-            MountKind::Bind { source, .. } => TargetKind::Like(source.clone()),
+            MountKind::Bind { source, .. } | MountKind::Plain { source, .. } => {
+                TargetKind::Like(source.clone())
+            }
             MountKind::Tmpfs { .. } | MountKind::Part { directory: true, .. } => TargetKind::Directory,
             MountKind::File { .. } | MountKind::Part { .. } => TargetKind::File,
         },
     }));
+    targets.extend(
+        spec.devices.iter().map(|device| Target { path: device.path.clone(), kind: TargetKind::File }),
+    );
     targets
+}
+
+/// The standard devices. A privileged process may as well have them as plain nodes, and more of them.
+fn system_devices(privileged: bool) -> Vec<Step> {
+    let everybodys = |(path, major, minor): (&str, u32, u32)| Device {
+        path: path.to_owned(),
+        kind: DeviceKind::Character { major, minor },
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+    };
+    if !privileged {
+        return DEVICES.map(|device| Step::Device(everybodys(device))).to_vec();
+    }
+    let loops = (0..LOOPS).map(|minor| Device {
+        path: format!("/dev/loop{minor}"),
+        kind: DeviceKind::Block { major: LOOP_MAJOR, minor },
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+    });
+    DEVICES.into_iter().chain(PRIVILEGED_DEVICES).map(everybodys).chain(loops).map(Step::Node).collect()
 }
 
 fn network_files(spec: &RunSpec) -> impl Iterator<Item = Step> {
@@ -179,11 +248,22 @@ fn network_files(spec: &RunSpec) -> impl Iterator<Item = Step> {
     })
 }
 
-fn user_mount(mount: &Mount) -> Step {
+fn user_mount(mount: &Mount, privileged: bool) -> Step {
     let target = mount.target.clone();
+    let view = |recursive: bool, read_only: bool| View {
+        recursive,
+        read_only,
+        devices: privileged,
+        set_id: true,
+        programs: true,
+    };
     match &mount.kind {
         MountKind::Bind { source, read_only, recursive } => {
-            Step::Bind { target, source: source.clone(), read_only: *read_only, recursive: *recursive }
+            Step::Bind { target, source: source.clone(), view: view(*recursive, *read_only) }
+        }
+        MountKind::Plain { source, read_only, programs } => {
+            let view = View { set_id: false, programs: *programs, ..view(true, *read_only) };
+            Step::Bind { target, source: source.clone(), view }
         }
         MountKind::Tmpfs { size, mode } => {
             let mut parameters = vec![parameter("mode", format!("{mode:o}"))];
@@ -198,19 +278,19 @@ fn user_mount(mount: &Mount) -> Step {
             tree: tree.clone(),
             path: path.clone(),
             directory: *directory,
-            read_only: *read_only,
+            view: view(false, *read_only),
         },
     }
 }
 
-fn system_mounts() -> Vec<Step> {
+fn system_mounts(privileged: bool) -> Vec<Step> {
     let tmpfs = |mode: &str, size: &str| vec![parameter("mode", mode), parameter("size", size)];
     // Group 5 is "tty" on every distribution; terminals are writable for it.
     let devpts = vec![parameter("mode", "620"), parameter("gid", "5"), parameter("ptmxmode", "666")];
     [
         new_mount("/proc", "proc"),
-        NewMount { read_only: true, ..new_mount("/sys", "sysfs") },
-        NewMount { parameters: tmpfs("755", "65536k"), devices: true, ..new_mount("/dev", "tmpfs") },
+        NewMount { read_only: !privileged, ..new_mount("/sys", "sysfs") },
+        NewMount { parameters: tmpfs("755", "65536k"), devices: privileged, ..new_mount("/dev", "tmpfs") },
         NewMount { parameters: devpts, devices: true, ..new_mount("/dev/pts", "devpts") },
         NewMount { parameters: tmpfs("1777", "65536k"), ..new_mount("/dev/shm", "tmpfs") },
         new_mount("/dev/mqueue", "mqueue"),
@@ -219,29 +299,34 @@ fn system_mounts() -> Vec<Step> {
     .to_vec()
 }
 
-fn cgroup_mounts(layout: &Layout) -> Vec<Step> {
+fn cgroup_mounts(layout: &Layout, privileged: bool) -> Vec<Step> {
     const BASE: &str = "/sys/fs/cgroup";
-    let cgroup2 = |target: &str| Step::Mount(NewMount { read_only: true, ..new_mount(target, "cgroup2") });
+    let cgroup2 =
+        |target: &str| Step::Mount(NewMount { read_only: !privileged, ..new_mount(target, "cgroup2") });
     match layout {
         Layout::None => Vec::new(),
         Layout::Unified => vec![cgroup2(BASE)],
         Layout::Legacy { hierarchies, unified } => {
             let base = NewMount { parameters: vec![parameter("mode", "755")], ..new_mount(BASE, "tmpfs") };
             let mut steps = vec![Step::Mount(base)];
-            steps.extend(hierarchies.iter().flat_map(|hierarchy| legacy_hierarchy(BASE, hierarchy)));
+            steps.extend(
+                hierarchies.iter().flat_map(|hierarchy| legacy_hierarchy(BASE, hierarchy, privileged)),
+            );
             if *unified {
                 steps.push(cgroup2(&format!("{BASE}/unified")));
             }
-            steps.push(Step::ReadOnly(BASE.to_owned()));
+            if !privileged {
+                steps.push(Step::ReadOnly(BASE.to_owned()));
+            }
             steps
         }
     }
 }
 
-fn legacy_hierarchy(base: &str, hierarchy: &Hierarchy) -> Vec<Step> {
+fn legacy_hierarchy(base: &str, hierarchy: &Hierarchy, privileged: bool) -> Vec<Step> {
     let target = format!("{base}/{}", hierarchy.directory);
-    let mount =
-        NewMount { parameters: hierarchy.options.clone(), read_only: true, ..new_mount(&target, "cgroup") };
+    let parameters = hierarchy.options.clone();
+    let mount = NewMount { parameters, read_only: !privileged, ..new_mount(&target, "cgroup") };
     let link =
         |name: &str| Step::Link { path: format!("{base}/{name}"), target: hierarchy.directory.clone() };
     [Step::Mount(mount)].into_iter().chain(hierarchy.aliases().map(link)).collect()
@@ -271,7 +356,7 @@ impl fmt::Display for Step {
             Step::Loopback => write!(f, "bring up the loopback interface"),
             Step::Root { .. } => write!(f, "mount the root file system"),
             Step::Mount(mount) => write!(f, "mount {} on `{}`", mount.filesystem, mount.target),
-            Step::Device { path, .. } => write!(f, "make the device `{path}`"),
+            Step::Device(device) | Step::Node(device) => write!(f, "make the device `{}`", device.path),
             Step::Link { path, .. } => write!(f, "make the symlink `{path}`"),
             Step::Bind { target, source, .. } => write!(f, "mount `{}` on `{target}`", source.display()),
             Step::File { target, .. } => write!(f, "provide the file `{target}`"),

@@ -51,14 +51,44 @@ fn what_shows_the_host_is_masked_or_read_only_after_the_users_mounts() {
 }
 
 #[test]
-fn only_dev_and_its_terminals_have_devices_and_nothing_has_programs() {
+fn only_terminals_have_devices_and_nothing_has_programs() {
     let steps = plan(&spec());
     for mount in new_mounts(&steps) {
-        assert_eq!(mount.devices, ["/dev", "/dev/pts"].contains(&mount.target.as_str()), "{}", mount.target);
+        assert_eq!(mount.devices, mount.target == "/dev/pts", "{}", mount.target);
         assert!(!mount.programs, "{}", mount.target);
         assert!(!mount.follow, "{}", mount.target);
         assert_eq!(mount.read_only, mount.target == "/sys", "{}", mount.target);
     }
+}
+
+#[test]
+fn device_nodes_are_mounts_of_their_own_and_lie_in_nothing_that_has_devices() {
+    let mut spec = spec();
+    spec.mounts.push(Mount {
+        target: "/in".into(),
+        kind: MountKind::Bind { source: "/host".into(), read_only: false, recursive: true },
+    });
+    let steps = plan(&spec);
+    assert!(steps.iter().any(|step| matches!(step, Step::Root { devices: false, .. })));
+    assert!(
+        steps.iter().any(|step| matches!(step, Step::Bind { view: View { devices: false, .. }, .. })),
+        "not even what the user mounts"
+    );
+    assert_eq!(steps.iter().filter(|step| matches!(step, Step::Device(_))).count(), DEVICES.len());
+    assert!(!steps.iter().any(|step| matches!(step, Step::Node(_))));
+}
+
+#[test]
+fn a_privileged_process_finds_the_machine_as_it_is() {
+    let mut spec = spec();
+    spec.privileged = true;
+    let steps = steps(&spec, Stdio::Pipes, &Layout::parse("2:cpu,cpuacct:/\n0::/\n"));
+    assert!(!steps.iter().any(|step| matches!(step, Step::Mask(_) | Step::ReadOnly(_))));
+    assert!(new_mounts(&steps).iter().all(|mount| !mount.read_only));
+    assert!(steps.iter().any(|step| matches!(step, Step::Root { devices: true, .. })));
+    assert!(steps.iter().any(|step| matches!(step, Step::Credentials { privileged: true, .. })));
+    let nodes = steps.iter().filter(|step| matches!(step, Step::Node(_))).count();
+    assert_eq!(nodes, DEVICES.len() + PRIVILEGED_DEVICES.len() + LOOPS as usize);
 }
 
 #[test]

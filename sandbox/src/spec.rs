@@ -34,6 +34,12 @@ pub struct RunSpec {
     pub network: Network,
     /// Mounts beside the standard ones, made in this order.
     pub mounts: Vec<Mount>,
+    /// Device nodes beside the standard ones.
+    pub devices: Vec<Device>,
+    /// Trusts the process with the machine: it has every capability that the caller has, no system call is refused,
+    /// nothing of `/proc` and `/sys` is hidden or read-only, devices can be made and used, and the machine's general
+    /// ones (`/dev/fuse`, `/dev/kvm`, `/dev/loop0` …) are there. The namespaces stay.
+    pub privileged: bool,
     /// Content of `/etc/resolv.conf`, mounted over whatever the root has; `None` leaves the root's alone.
     pub resolv_conf: Option<Vec<u8>>,
     /// Content of `/etc/hosts`, likewise.
@@ -61,6 +67,8 @@ impl RunSpec {
             hostname: "kiln".to_owned(),
             network: Network::Host,
             mounts: Vec::new(),
+            devices: Vec::new(),
+            privileged: false,
             resolv_conf: None,
             hosts: None,
             stdin: Stdin::Null,
@@ -101,6 +109,14 @@ impl RunSpec {
                 return Err(invalid(
                     &format!("mount {:?}", mount.target),
                     "the target is not an absolute path below /",
+                ));
+            }
+        }
+        for device in &self.devices {
+            if !is_root_path(&device.path) || device.path.trim_matches('/').is_empty() {
+                return Err(invalid(
+                    &format!("device {:?}", device.path),
+                    "the place is not an absolute path below /",
                 ));
             }
         }
@@ -168,6 +184,42 @@ pub enum Network {
     None,
 }
 
+/// A device node. A missing place for it is provided without leaving a trace in the upper directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Absolute path inside the root.
+    pub path: String,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// What a [`Device`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceKind {
+    /// A character device.
+    Character {
+        /// Which driver.
+        major: u32,
+        /// Which of the driver's devices.
+        minor: u32,
+    },
+    /// A block device.
+    Block {
+        /// Which driver.
+        major: u32,
+        /// Which of the driver's devices.
+        minor: u32,
+    },
+    /// A FIFO.
+    Fifo,
+}
+
 /// A mount beside the standard ones. A missing target is provided without leaving a trace in the upper directory;
 /// a target that is a symlink is followed beneath the root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,6 +242,16 @@ pub enum MountKind {
         read_only: bool,
         /// Whether mounts below the source come along.
         recursive: bool,
+    },
+    /// A directory or file of the host with all mounts below it, as [`Bind`](Self::Bind) shows it, but nobody gains
+    /// privileges by set-id bits and file capabilities of what lies there.
+    Plain {
+        /// Absolute path on the host; see [`Bind`](Self::Bind).
+        source: PathBuf,
+        /// Whether writing is refused.
+        read_only: bool,
+        /// Whether programs can be executed.
+        programs: bool,
     },
     /// An empty file system in memory.
     Tmpfs {

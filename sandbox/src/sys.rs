@@ -7,6 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::mount::MountAttrFlags;
+
 /// Which side of [`clone_process`] this is.
 pub(crate) enum Cloned {
     /// The new process.
@@ -66,8 +68,16 @@ struct MountAttributes {
 
 /// Makes the mount that the descriptor stands for read-only, and those below it if asked.
 pub(crate) fn set_mount_read_only(mount: &impl AsFd, recursive: bool) -> io::Result<()> {
-    const READ_ONLY: u64 = 1;
-    let attributes = MountAttributes { set: READ_ONLY, ..MountAttributes::default() };
+    set_mount_attributes(mount, MountAttrFlags::MOUNT_ATTR_RDONLY, recursive)
+}
+
+/// Sets attributes of the mount that the descriptor stands for, and of those below it if asked.
+pub(crate) fn set_mount_attributes(
+    mount: &impl AsFd,
+    set: MountAttrFlags,
+    recursive: bool,
+) -> io::Result<()> {
+    let attributes = MountAttributes { set: set.bits().into(), ..MountAttributes::default() };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a NUL-terminated string, the attributes are a valid mount_attr of the size that is passed;
     // both outlive the call, which changes no memory of this process.

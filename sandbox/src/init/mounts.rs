@@ -14,6 +14,7 @@ use rustix::mount::{
     open_tree,
 };
 
+use crate::plan::View;
 use crate::sys;
 
 /// Cuts the mount namespace off from the one it was copied from.
@@ -92,6 +93,16 @@ pub(super) fn clone_host(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
 fn clone_flags(recursive: bool) -> OpenTreeFlags {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
+}
+
+/// Takes from a mount what the view of it does not allow.
+pub(super) fn restrict(mount: &impl AsFd, view: View) -> io::Result<()> {
+    let mut refused = MountAttrFlags::empty();
+    refused.set(MountAttrFlags::MOUNT_ATTR_RDONLY, view.read_only);
+    refused.set(MountAttrFlags::MOUNT_ATTR_NODEV, !view.devices);
+    refused.set(MountAttrFlags::MOUNT_ATTR_NOSUID, !view.set_id);
+    refused.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !view.programs);
+    if refused.is_empty() { Ok(()) } else { sys::set_mount_attributes(mount, refused, view.recursive) }
 }
 
 /// Covers an open file or directory with a read-only view of itself.

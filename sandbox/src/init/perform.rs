@@ -14,11 +14,11 @@ use rustix::mount::{MountAttrFlags, UnmountFlags};
 use super::beneath::Leaf;
 use super::rootfs::Scratch;
 use super::{Never, beneath, credentials, devices, die_with, execute, mounts, parts, rootfs, streams};
-use crate::MountTree;
 use crate::error::Failure;
-use crate::plan::{NewMount, Step};
+use crate::plan::{NewMount, Step, View};
 use crate::sys;
 use crate::wire::{self, Report};
+use crate::{Device, MountTree};
 
 /// The state that steps leave for later ones.
 pub(super) struct Init<'a> {
@@ -46,10 +46,10 @@ impl<'a> Init<'a> {
     pub(super) fn perform_all(mut self, steps: &[Step]) -> Never {
         for step in steps {
             match step {
-                Step::Root { root, targets } => {
+                Step::Root { root, targets, devices } => {
                     let failed = |error: io::Error| Failure::step(step.to_string(), error);
                     let scratch = Scratch::new().map_err(failed)?;
-                    let root = rootfs::mount(root, targets, &scratch)?;
+                    let root = rootfs::mount(root, targets, *devices, &scratch)?;
                     let device = rustix::fs::fstat(&root).map_err(|errno| failed(errno.into()))?.st_dev;
                     self.ground = Some(Ground { root, device, scratch });
                 }
@@ -75,18 +75,15 @@ impl<'a> Init<'a> {
             Step::Hostname(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
             Step::Loopback => sys::bring_loopback_up(),
             Step::Mount(mount) => self.ground()?.mount(mount),
-            Step::Device { path, major, minor } => {
-                devices::make_device(&self.ground()?.root, path, *major, *minor)
-            }
+            Step::Device(device) => self.ground()?.device(device),
+            Step::Node(device) => devices::make_node(&self.ground()?.root, device),
             Step::Link { path, target } => devices::make_link(&self.ground()?.root, path, target),
-            Step::Bind { target, source, read_only, recursive } => {
-                self.ground()?.bind(target, source, *read_only, *recursive)
-            }
+            Step::Bind { target, source, view } => self.ground()?.bind(target, source, *view),
             Step::File { target, data, mode, owner, read_only } => {
                 self.ground()?.file(target, data, *mode, *owner, *read_only)
             }
-            Step::Part { target, tree, path, directory, read_only } => {
-                self.ground()?.part(target, tree, path, *directory, *read_only)
+            Step::Part { target, tree, path, directory, view } => {
+                self.ground()?.part(target, tree, path, *directory, *view)
             }
             Step::ReadOnly(path) => self.ground()?.make_read_only(path),
             Step::Mask(path) => self.ground()?.mask(path),
@@ -99,8 +96,9 @@ impl<'a> Init<'a> {
                 streams::connect(&self.ground()?.root, stdin, *owner, *input, *output)
             }
             Step::Pivot => self.ground.take().map_or_else(|| Err(no_root()), |ground| pivot(&ground)),
-            Step::Credentials { uid, gid, groups, no_new_privs } => {
-                credentials::assume(*uid, *gid, groups, *no_new_privs)?;
+            Step::Credentials { uid, gid, groups, no_new_privs, privileged } => {
+                let identity = credentials::Identity { uid: *uid, gid: *gid, groups };
+                credentials::assume(&identity, *no_new_privs, *privileged)?;
                 die_with(&self.supervisor)
             }
             Step::Root { .. } | Step::Enter { .. } | Step::Execute { .. } => {
@@ -144,13 +142,17 @@ impl Ground {
         mounts::attach(&new, &self.place(&mount.target, Leaf::Directory, mount.follow)?)
     }
 
-    fn bind(&self, target: &str, source: &Path, read_only: bool, recursive: bool) -> io::Result<()> {
-        let view = mounts::clone_host(source, recursive)?;
-        if read_only {
-            sys::set_mount_read_only(&view, recursive)?;
-        }
-        let leaf = if is_directory(&view)? { Leaf::Directory } else { Leaf::File };
-        mounts::attach(&view, &self.place(target, leaf, true)?)
+    fn bind(&self, target: &str, source: &Path, view: View) -> io::Result<()> {
+        let mount = mounts::clone_host(source, view.recursive)?;
+        mounts::restrict(&mount, view)?;
+        let leaf = if is_directory(&mount)? { Leaf::Directory } else { Leaf::File };
+        mounts::attach(&mount, &self.place(target, leaf, true)?)
+    }
+
+    /// Shows a device node of the scratch file system, which alone has device nodes that can be opened.
+    fn device(&mut self, device: &Device) -> io::Result<()> {
+        let node = devices::make_apart(&mut self.scratch, device)?;
+        mounts::attach(&mounts::clone(&node, false)?, &self.place(&device.path, Leaf::File, true)?)
     }
 
     fn file(
@@ -175,15 +177,13 @@ impl Ground {
         tree: &MountTree,
         path: &Path,
         directory: bool,
-        read_only: bool,
+        view: View,
     ) -> io::Result<()> {
         let part = parts::open(tree, path, &mut self.scratch)?;
-        let view = mounts::clone(&part, false)?;
-        if read_only {
-            sys::set_mount_read_only(&view, false)?;
-        }
+        let mount = mounts::clone(&part, view.recursive)?;
+        mounts::restrict(&mount, view)?;
         let leaf = if directory { Leaf::Directory } else { Leaf::File };
-        mounts::attach(&view, &self.place(target, leaf, true)?)
+        mounts::attach(&mount, &self.place(target, leaf, true)?)
     }
 
     fn make_read_only(&self, path: &str) -> io::Result<()> {

@@ -16,6 +16,7 @@ use super::{beneath, mounts, stubs};
 use crate::Root;
 use crate::error::Failure;
 use crate::plan::Target;
+use crate::sys;
 
 /// Docker's limit too: the kernel takes at most 500 lower directories, one of which may be needed for stubs.
 const MAX_LOWERS: usize = 499;
@@ -58,6 +59,17 @@ impl Scratch {
         Ok(file.into())
     }
 
+    /// A device node, made with this and named like nothing else.
+    pub(super) fn device(
+        &mut self,
+        make: impl FnOnce(&OwnedFd, &str) -> io::Result<()>,
+    ) -> io::Result<OwnedFd> {
+        self.files += 1;
+        let name = format!("device-{}", self.files);
+        make(&self.mount, &name)?;
+        Ok(rustix::fs::openat(&self.mount, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
     /// A null device that no image has touched.
     pub(super) fn null(&self) -> io::Result<OwnedFd> {
         let device = rustix::fs::makedev(1, 3);
@@ -75,8 +87,14 @@ fn open_directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
 }
 
-/// Mounts the root on a directory of the scratch file system; returns its root directory.
-pub(super) fn mount(root: &Root, targets: &[Target], scratch: &Scratch) -> Result<OwnedFd, Failure> {
+/// Mounts the root on a directory of the scratch file system; returns its root directory. Without `devices`, nodes that
+/// the image brings or the process makes cannot be opened.
+pub(super) fn mount(
+    root: &Root,
+    targets: &[Target],
+    devices: bool,
+    scratch: &Scratch,
+) -> Result<OwnedFd, Failure> {
     let failed = |error: io::Error| Failure::step("mount the root file system", error);
     let mut lowers = open_lowers(root.lowers())?;
     let changes = match root {
@@ -95,7 +113,11 @@ pub(super) fn mount(root: &Root, targets: &[Target], scratch: &Scratch) -> Resul
     }
     overlay::unmount(before).map_err(failed)?;
     let layers: Vec<&OwnedFd> = lowers.iter().collect();
-    overlay::mount(&layers, Some(&changes), scratch, "root").map_err(failed)
+    let root = overlay::mount(&layers, Some(&changes), scratch, "root").map_err(failed)?;
+    if !devices {
+        sys::set_mount_attributes(&root, MountAttrFlags::MOUNT_ATTR_NODEV, false).map_err(failed)?;
+    }
+    Ok(root)
 }
 
 /// Opens layer trees, as many as can be mounted.

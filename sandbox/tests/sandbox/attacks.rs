@@ -13,6 +13,7 @@ tests!("attacks":
     standard_devices_are_not_those_of_the_image, a_console_link_in_the_image_is_ignored,
     mount_targets_are_followed_beneath_the_root, system_directories_must_not_be_links, masks_hold_against_links,
     the_hosts_files_are_out_of_reach, a_working_directory_link_stays_beneath_the_root, descriptors_lead_nowhere,
+    device_nodes_open_nothing,
 );
 
 /// CVE-2024-21626.
@@ -151,4 +152,31 @@ fn descriptors_lead_nowhere() {
     let script = "for fd in /proc/self/fd/* /proc/1/fd/*; do ls $fd/ 2>/dev/null; readlink $fd; done | grep -v -e pipe: -e /dev/null -e /proc/";
     let output = run(&Fixture::new().shell(script));
     assert_eq!(output.stdout, "");
+}
+
+/// A node of any device can be made, and an image can bring one: the host's disks must not be behind it. The loop devices
+/// stand for them here; opening one changes nothing.
+fn device_nodes_open_nothing() {
+    let fixture = Fixture::new();
+    let beside = fixture.beside("beside");
+    fs::create_dir(&beside).unwrap();
+    for place in [fixture.layer("block"), beside.join("block")] {
+        let (mode, number) = (rustix::fs::Mode::from_raw_mode(0o666), rustix::fs::makedev(7, 0));
+        rustix::fs::mknodat(rustix::fs::CWD, place, rustix::fs::FileType::BlockDevice, mode, number).unwrap();
+    }
+    let mut spec = fixture.shell(
+        "for node in /made /dev/made /dev/shm/made /bind/made /memory/made; do mknod $node b 7 0 || echo $node; done
+         mknod /null c 1 3
+         for node in /made /dev/made /dev/shm/made /bind/made /memory/made /block /bind/block /null; do
+             (exec 3< $node) 2>/dev/null && echo opened $node
+         done
+         mount -o remount,dev / 2>/dev/null && echo mounted
+         rm /bind/made
+         exec 3< /dev/null && echo done",
+    );
+    let kind = MountKind::Bind { source: beside, read_only: false, recursive: true };
+    let memory = MountKind::Tmpfs { size: None, mode: 0o755 };
+    spec.mounts =
+        vec![Mount { target: "/bind".into(), kind }, Mount { target: "/memory".into(), kind: memory }];
+    assert_eq!(run(&spec).text(), "done\n");
 }

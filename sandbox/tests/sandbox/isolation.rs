@@ -80,7 +80,7 @@ fn memory_file_systems_are_as_in_docker() {
         let fields: Vec<&str> = line.split(' ').collect();
         format!("{} {}", fields[2], fields[3])
     };
-    assert_eq!(options("/dev"), "tmpfs rw,nosuid,noexec,relatime,size=65536k,mode=755");
+    assert_eq!(options("/dev"), "tmpfs rw,nosuid,nodev,noexec,relatime,size=65536k,mode=755");
     assert_eq!(options("/dev/shm"), "tmpfs rw,nosuid,nodev,noexec,relatime,size=65536k");
     assert_eq!(options("/dev/pts"), "devpts rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=666");
     assert_eq!(options("/dev/mqueue"), "mqueue rw,nosuid,nodev,noexec,relatime");

@@ -14,6 +14,7 @@ mod isolation;
 mod lifetime;
 mod network;
 mod parts;
+mod privileges;
 mod process;
 mod program;
 mod root;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     tests.extend(lifetime::TESTS);
     tests.extend(network::TESTS);
     tests.extend(parts::TESTS);
+    tests.extend(privileges::TESTS);
     tests.extend(process::TESTS);
     tests.extend(root::TESTS);
     tests.extend(terminal::TESTS);
