@@ -21,7 +21,8 @@
 //!   images/names/HEX            a name and the id it points to (JSON); HEX is the digest of the name
 //!   indexes/HEX                 stat index (see stat_index.rs)
 //!   mounts/HEX/NUMBER/          a cache mount's directory and locks (see mounts.rs)
-//!   locks/HEX, locks/use        empty files that are locked, never read
+//!   builds/HEX                  what the last build of a project did, for people (see builds.rs)
+//!   locks/HEX, locks/use        files that are locked; what they hold says who holds the lock, for people
 //! ```
 //!
 //! Invariants, each of them what a reader may rely on:
@@ -75,8 +76,11 @@
 pub mod archive;
 mod blobs;
 mod boot;
+mod builds;
 mod digest;
+mod disk;
 mod error;
+mod holder;
 mod images;
 mod keys;
 mod layers;
@@ -93,8 +97,10 @@ mod tmp;
 mod view;
 
 pub use blobs::{BlobError, BlobWriter, Blobs};
+pub use builds::Builds;
 pub use digest::{DiffId, Digest, DigestError, digest_of, digest_of_hash};
 pub use error::FileError;
+pub use holder::LockHolder;
 pub use images::{ImageRecord, Images};
 pub use keys::{Key, KeyBuilder, KeyError, Part};
 pub use layers::{
@@ -102,7 +108,10 @@ pub use layers::{
     is_layer_xattr,
 };
 pub use locks::{KeyLock, UseLock};
-pub use mounts::{CacheDirectory, CacheMounts, CacheSharing, NewCache};
+pub use mounts::{
+    CacheCopy, CacheDirectory, CacheMount, CacheMountError, CacheMounts, CacheName, CacheSeed, CacheSharing,
+    TravellingCache,
+};
 pub use prune::{PruneOptions, PruneReport, Usage};
 pub use records::{Record, Records};
 pub use stat_index::{Indexes, StatIndex, StatKey};

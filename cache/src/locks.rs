@@ -8,12 +8,40 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{At, FileError, optional};
+use crate::holder::{self, LockHolder};
 
 /// An exclusive lock on one key, released when dropped.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct KeyLock {
-    _file: File,
+    file: File,
+    announced: bool,
+}
+
+impl KeyLock {
+    fn new(file: File) -> KeyLock {
+        KeyLock { file, announced: false }
+    }
+
+    /// Tells those who will wait for this lock what it is held for.
+    pub fn announce(&mut self, what: &str) {
+        self.announced = holder::write(&self.file, what);
+    }
+}
+
+impl Drop for KeyLock {
+    fn drop(&mut self) {
+        if self.announced {
+            // What stays behind names a process that holds the lock no more; readers find that out.
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+/// Who holds a lock, as far as it was announced.
+pub(crate) fn held_by(path: &Path) -> Result<Option<LockHolder>, FileError> {
+    let text = optional(std::fs::read(path).at("read", path))?;
+    Ok(text.and_then(|text| holder::read(&text)))
 }
 
 /// A share in the use of the store (or of a cache mount), released when dropped: while anybody holds one, nothing is
@@ -21,7 +49,21 @@ pub struct KeyLock {
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct UseLock {
-    _file: File,
+    file: File,
+}
+
+impl KeyLock {
+    /// The file that is locked.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl UseLock {
+    /// The file that is locked.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// The store for oneself alone, released when dropped.
@@ -37,7 +79,7 @@ pub(crate) fn exclusive(path: &Path) -> Result<KeyLock, FileError> {
         let file = open(path)?;
         file.lock().at("lock", path)?;
         if is_current(&file, path)? {
-            return Ok(KeyLock { _file: file });
+            return Ok(KeyLock::new(file));
         }
     }
 }
@@ -50,25 +92,32 @@ pub(crate) fn try_exclusive(path: &Path) -> Result<Option<KeyLock>, FileError> {
             return Ok(None);
         }
         if is_current(&file, path)? {
-            return Ok(Some(KeyLock { _file: file }));
+            return Ok(Some(KeyLock::new(file)));
         }
     }
 }
 
 /// Waits for a share in the use of the store.
 pub(crate) fn shared_use(path: &Path) -> Result<UseLock, FileError> {
-    let file = open(path)?;
-    file.lock_shared().at("lock", path)?;
-    Ok(UseLock { _file: file })
+    loop {
+        let file = open(path)?;
+        file.lock_shared().at("lock", path)?;
+        if is_current(&file, path)? {
+            return Ok(UseLock { file });
+        }
+    }
 }
 
 /// A share in a lock, or nothing while another has it to itself.
 pub(crate) fn try_shared(path: &Path) -> Result<Option<UseLock>, FileError> {
-    let file = open(path)?;
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Some(UseLock { _file: file })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error).at("lock", path),
+    loop {
+        let file = open(path)?;
+        match file.try_lock_shared() {
+            Ok(()) if is_current(&file, path)? => return Ok(Some(UseLock { file })),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error).at("lock", path),
+        }
     }
 }
 
@@ -118,6 +167,22 @@ mod tests {
         assert!(try_exclusive(&path).unwrap().is_none());
         drop(first);
         assert!(try_exclusive(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_a_lock_is_held_for_can_be_read_while_it_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(held_by(&path).unwrap(), None);
+        let mut first = exclusive(&path).unwrap();
+        assert_eq!(held_by(&path).unwrap(), None, "nothing was announced");
+        first.announce("[2/4] RUN make\nof Dockerfile");
+        let holder = held_by(&path).unwrap().unwrap();
+        assert_eq!((holder.pid, holder.what.as_str()), (std::process::id(), "[2/4] RUN make\nof Dockerfile"));
+        drop(first);
+        assert_eq!(held_by(&path).unwrap(), None);
+        std::fs::write(&path, "1 12 0\nsomething that the first process never held").unwrap();
+        assert_eq!(held_by(&path).unwrap(), None, "a process of that number, but not that process");
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub struct Record {
     pub slot: Key,
     /// What the key was made from, to explain a later miss.
     pub parts: Vec<Part>,
+    /// What else is known of it, for people: none of it is in the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Part>,
     /// The layer the step added, if it added one.
     pub layer: Option<DiffId>,
     /// When the step was executed.
@@ -133,6 +136,7 @@ mod tests {
             key: Key([key; 32]),
             slot: Key([0; 32]),
             parts: vec![Part { name: "argv".into(), value: "true".into() }],
+            notes: vec![Part { name: "name".into(), value: "[2/2] RUN true".into() }],
             layer: Some(DiffId::from_hash([1; 32])),
             created: Timestamp::UNIX_EPOCH,
             milliseconds: 12,

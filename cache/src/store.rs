@@ -14,9 +14,11 @@ use serde::Serialize;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::boot::{self, Boot};
+use crate::builds::Builds;
 use crate::digest::DigestError;
 use crate::error::{At, FileError, optional};
 use crate::images::Images;
+use crate::holder::LockHolder;
 use crate::keys::Key;
 use crate::layers::{KnownTrees, LayerError, Layers};
 use crate::locks::{self, KeyLock, UseLock};
@@ -30,7 +32,7 @@ use crate::view::ViewError;
 const FORMAT: &str = "kiln store 1\n";
 
 /// Every directory that a store has from the beginning.
-const DIRECTORIES: [&str; 12] = [
+const DIRECTORIES: [&str; 13] = [
     "tmp",
     "blobs/sha256",
     "blobs/stamps",
@@ -43,6 +45,7 @@ const DIRECTORIES: [&str; 12] = [
     "indexes",
     "locks",
     "mounts",
+    "builds",
 ];
 
 /// A handle on a store. Cheap to clone; used by any number of threads, beside any number of processes.
@@ -137,6 +140,11 @@ impl Store {
         Records::new(self.clone())
     }
 
+    /// The accounts of the last builds.
+    pub fn builds(&self) -> Builds {
+        Builds::new(self.clone())
+    }
+
     /// The images and their names.
     pub fn images(&self) -> Images {
         Images::new(self.clone())
@@ -179,6 +187,11 @@ impl Store {
     /// The lock on a piece of work, or nothing if another has it.
     pub fn try_lock(&self, name: &Key) -> Result<Option<KeyLock>, StoreError> {
         Ok(locks::try_exclusive(&self.lock_path(name))?)
+    }
+
+    /// Who has the lock on a piece of work, if its holder said so.
+    pub fn lock_holder(&self, name: &Key) -> Result<Option<LockHolder>, StoreError> {
+        Ok(locks::held_by(&self.lock_path(name))?)
     }
 
     /// A share in the use of the store: nothing is removed from it while this is held. Everything that reads images,

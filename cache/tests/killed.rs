@@ -47,7 +47,15 @@ fn work(store: &Store, round: &str) -> ! {
         store.layers().compressed(&diff_id, Compression::Gzip).unwrap();
         let (key, parts) = KeyBuilder::new("test").part("name", &name).finish();
         let created = jiff::Timestamp::UNIX_EPOCH;
-        let record = Record { key, slot: key, parts, layer: Some(diff_id), created, milliseconds: 0 };
+        let record = Record {
+            key,
+            slot: key,
+            parts,
+            notes: Vec::new(),
+            layer: Some(diff_id),
+            created,
+            milliseconds: 0,
+        };
         store.records().put(&record).unwrap();
         writeln!(announce, "{key}").unwrap();
     }

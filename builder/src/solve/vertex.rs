@@ -175,6 +175,7 @@ pub(super) fn keep(
         key: step_key.key,
         slot: step_key.slot,
         parts: step_key.parts.clone(),
+        notes: Vec::new(),
         layer: Some(info.diff_id.clone()),
         created,
         milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -103,7 +103,7 @@ fn record(
 ) -> Result<Snapshot, StoreError> {
     let layer = Some(info.diff_id.clone());
     let created = jiff::Timestamp::now();
-    store.records().put(&Record { key, slot, parts, layer, created, milliseconds: 0 })?;
+    store.records().put(&Record { key, slot, parts, notes: Vec::new(), layer, created, milliseconds: 0 })?;
     Ok(snapshot(info.diff_id))
 }
 

@@ -36,6 +36,7 @@ fn record(store: &Store, key: u8, layer: Option<&DiffId>) -> Record {
         key: Key([key; 32]),
         slot: Key([key; 32]),
         parts: Vec::new(),
+        notes: Vec::new(),
         layer: layer.cloned(),
         created: Timestamp::UNIX_EPOCH,
         milliseconds: 0,
