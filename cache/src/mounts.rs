@@ -1,28 +1,40 @@
 //! Cache mounts: directories that steps share from build to build, and that matter to no result.
 //!
 //! ```text
+//! mounts/KEY/name        what the cache is called (JSON), for people
 //! mounts/KEY/NUMBER/     a directory of the cache; 0 unless steps want one each
-//!   lock                 held while a step uses it: shared or alone
+//!   lock                 held while a step uses it: shared or alone; its mtime says when it was used last
 //!   making               held while it is begun
 //!   data/                what the step sees
 //! ```
 //!
 //! Names are keys, so an id of the user's is never a path (CVE-2024-9675). A directory gets its name when it is
 //! complete; from then on it is the steps', and nothing in it is believed, synced or looked at here: whoever mounts a
-//! part of it resolves that beneath it. It stays until [`Store::prune`] is told to remove everything.
+//! part of it resolves that beneath it. It is replaced or removed only by who has it alone, in one step each. What is
+//! told of caches is in [`list`], how they leave and arrive in [`travel`].
 
-use std::fs::{self, DirBuilder, Permissions};
+mod list;
+mod name;
+mod travel;
+
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use crate::digest::DiffId;
-use crate::error::{At, FileError};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
+
+use crate::digest::Digest;
+use crate::error::{At, FileError, optional};
 use crate::keys::Key;
-use crate::layers::{Layers, Unpack};
+use crate::layers::{LayerError, Layers, Unpack};
 use crate::locks::{self, KeyLock, UseLock};
 use crate::store::{Store, StoreError};
 use crate::tmp::rename;
+
+pub use list::{CacheCopy, CacheMount};
+pub use name::{CacheName, CacheSeed};
+pub use travel::TravellingCache;
 
 /// Mode of a cache that begins empty and is given none.
 const MODE: u32 = 0o755;
@@ -38,15 +50,6 @@ pub enum CacheSharing {
     Locked,
 }
 
-/// What a cache is when it is used for the first time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewCache {
-    /// A copy of this directory of this layer, which holds nothing but that; empty otherwise.
-    pub seed: Option<(DiffId, PathBuf)>,
-    /// Mode, user and group of the directory itself, if not the seed's, or 0755 and root.
-    pub access: Option<(u32, u32, u32)>,
-}
-
 /// The cache mounts of a store.
 #[derive(Clone, Debug)]
 pub struct CacheMounts {
@@ -58,12 +61,65 @@ pub struct CacheMounts {
 #[must_use = "others may have the directory when this is dropped"]
 pub struct CacheDirectory {
     path: PathBuf,
-    _lock: Lock,
+    lock: Lock,
+}
+
+/// Why something cannot be done with a cache mount.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheMountError {
+    /// There is none of that name.
+    #[error("there is no cache mount `{id}`")]
+    Unknown {
+        /// The id asked for.
+        id: String,
+    },
+    /// A step has it.
+    #[error("the cache mount `{id}` is in use by a running build")]
+    InUse {
+        /// Its id, or its key where no id is known.
+        id: String,
+    },
+    /// What was brought is not what was announced.
+    #[error("the contents of the cache mount `{id}` do not match: expected {expected}, got {actual}")]
+    Mismatch {
+        /// Its id.
+        id: String,
+        /// What the archive should have hashed to.
+        expected: Digest,
+        /// What it did hash to.
+        actual: Digest,
+    },
+    /// The archive cannot be unpacked.
+    #[error("cannot unpack the archive of the cache mount `{id}`")]
+    Unpack {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<LayerError>,
+    },
+    /// The directory cannot be read or packed.
+    #[error("cannot pack the cache mount `{id}`")]
+    Pack {
+        /// Its id.
+        id: String,
+        /// Why.
+        #[source]
+        source: Box<LayerError>,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<FileError> for CacheMountError {
+    fn from(error: FileError) -> CacheMountError {
+        CacheMountError::Store(error.into())
+    }
 }
 
 /// Held for as long as the directory is in use.
 #[derive(Debug)]
-#[expect(dead_code, reason = "locks are there to be held")]
 enum Lock {
     Shared(UseLock),
     Alone(KeyLock),
@@ -73,6 +129,25 @@ impl CacheDirectory {
     /// The directory, absolute.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Drop for CacheDirectory {
+    fn drop(&mut self) {
+        // A time that is not noted makes the cache look older than it is, nothing else.
+        let _ = self.lock.note_use();
+    }
+}
+
+impl Lock {
+    /// Notes that the directory is in use now.
+    fn note_use(&self) -> io::Result<()> {
+        let file: &File = match self {
+            Lock::Shared(lock) => lock.file(),
+            Lock::Alone(lock) => lock.file(),
+        };
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        Ok(futimens(file, &Timestamps { last_access: now, last_modification: now })?)
     }
 }
 
@@ -87,44 +162,45 @@ impl CacheMounts {
     /// Who takes several takes them in the order of their keys: two that wait for each other would wait for ever.
     pub fn take(
         &self,
-        key: &Key,
+        name: &CacheName,
         sharing: CacheSharing,
-        new: &NewCache,
         waits: impl FnOnce(),
     ) -> Result<CacheDirectory, StoreError> {
-        let home = self.store.inside("mounts").join(key.to_string());
+        let home = self.home(&name.key());
         let (directory, lock) = match sharing {
-            CacheSharing::Shared => {
-                let first = home_of(&home, 0)?;
-                let path = first.join("lock");
-                let free = locks::try_shared(&path)?;
-                let lock = free.map_or_else(|| after(waits, || locks::shared_use(&path)), Ok)?;
-                (first, Lock::Shared(lock))
-            }
-            CacheSharing::Locked => {
-                let first = home_of(&home, 0)?;
-                let path = first.join("lock");
-                let free = locks::try_exclusive(&path)?;
-                let lock = free.map_or_else(|| after(waits, || locks::exclusive(&path)), Ok)?;
-                (first, Lock::Alone(lock))
-            }
             CacheSharing::Private => free(&home)?,
+            sharing => first(&home, sharing, waits)?,
         };
+        self.note_name(&home, name)?;
+        lock.note_use().at("set the times of", &directory.join("lock"))?;
         let path = directory.join("data");
         if path.symlink_metadata().is_err() {
-            self.begin(&directory, &path, new)?;
+            self.begin(&directory, &path, name)?;
         }
-        Ok(CacheDirectory { path, _lock: lock })
+        Ok(CacheDirectory { path, lock })
+    }
+
+    fn home(&self, key: &Key) -> PathBuf {
+        self.store.inside("mounts").join(key.to_string())
+    }
+
+    /// Keeps what the cache is called. Losing it loses no more than the name.
+    fn note_name(&self, home: &Path, name: &CacheName) -> Result<(), FileError> {
+        let path = home.join("name");
+        if path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        self.store.tmp().publish(&self.store.to_json(name), &path)
     }
 
     /// Makes the directory, beside and renamed. Of several who share it from the start, one makes it.
-    fn begin(&self, directory: &Path, path: &Path, new: &NewCache) -> Result<(), StoreError> {
+    fn begin(&self, directory: &Path, path: &Path, name: &CacheName) -> Result<(), StoreError> {
         let _making = locks::exclusive(&directory.join("making"))?;
         if path.symlink_metadata().is_ok() {
             return Ok(());
         }
         let mut draft = Layers::new(self.store.clone()).draft()?;
-        let begun = if let Some((layer, part)) = &new.seed {
+        let begun = if let Some(CacheSeed { layer, part }) = &name.seed {
             draft.unpack(self.store.layers().open_tar(layer)?, &Unpack::default())?;
             draft.upper().join(part)
         } else {
@@ -137,7 +213,7 @@ impl CacheMounts {
             let source = io::Error::from(io::ErrorKind::NotADirectory);
             return Err(FileError { action: "begin a cache with", path: begun, source }.into());
         }
-        if let Some((mode, uid, gid)) = new.access {
+        if let Some((mode, uid, gid)) = name.access {
             chown(&begun, Some(uid), Some(gid)).at("change the owner of", &begun)?;
             fs::set_permissions(&begun, Permissions::from_mode(mode)).at("change the mode of", &begun)?;
         }
@@ -145,24 +221,56 @@ impl CacheMounts {
     }
 }
 
-fn after<T>(told: impl FnOnce(), wait: impl FnOnce() -> T) -> T {
-    told();
-    wait()
-}
-
-/// The first directory that nobody has.
-fn free(home: &Path) -> Result<(PathBuf, Lock), StoreError> {
-    let mut number = 0;
+/// The first directory of a cache, together with others or after them.
+fn first(home: &Path, sharing: CacheSharing, waits: impl FnOnce()) -> Result<(PathBuf, Lock), FileError> {
+    let mut waits = Some(waits);
     loop {
-        let directory = home_of(home, number)?;
-        if let Some(lock) = locks::try_exclusive(&directory.join("lock"))? {
-            return Ok((directory, Lock::Alone(lock)));
+        let directory = home_of(home, 0)?;
+        let path = directory.join("lock");
+        let shared = sharing == CacheSharing::Shared;
+        let free = if shared { try_share(&path) } else { try_alone(&path) };
+        let lock = if let Some(lock) = free.transpose() {
+            lock
+        } else {
+            if let Some(told) = waits.take() {
+                told();
+            }
+            if shared {
+                locks::shared_use(&path).map(Lock::Shared)
+            } else {
+                locks::exclusive(&path).map(Lock::Alone)
+            }
+        };
+        // Removed in the moment between, it is made again.
+        if let Some(lock) = optional(lock)? {
+            return Ok((directory, lock));
         }
-        number += 1;
     }
 }
 
-fn home_of(home: &Path, number: usize) -> Result<PathBuf, StoreError> {
+/// The first directory that nobody has.
+fn free(home: &Path) -> Result<(PathBuf, Lock), FileError> {
+    let mut number = 0;
+    loop {
+        let directory = home_of(home, number)?;
+        match optional(try_alone(&directory.join("lock")))? {
+            Some(Some(lock)) => return Ok((directory, lock)),
+            Some(None) => number += 1,
+            // Removed in the moment between.
+            None => {}
+        }
+    }
+}
+
+fn try_share(path: &Path) -> Result<Option<Lock>, FileError> {
+    Ok(locks::try_shared(path)?.map(Lock::Shared))
+}
+
+fn try_alone(path: &Path) -> Result<Option<Lock>, FileError> {
+    Ok(locks::try_exclusive(path)?.map(Lock::Alone))
+}
+
+fn home_of(home: &Path, number: usize) -> Result<PathBuf, FileError> {
     let directory = home.join(number.to_string());
     DirBuilder::new().recursive(true).mode(0o700).create(&directory).at("create", &directory)?;
     Ok(directory)

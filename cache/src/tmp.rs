@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, test_kill_process};
 
-use crate::error::{At, FileError};
+use crate::error::{At, FileError, optional};
 
 /// One counter for the whole process, so that two stores opened by it cannot choose the same name.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -62,6 +62,13 @@ impl Tmp {
         let mut file = self.file()?;
         file.handle.write_all(bytes).at("write", &file.path)?;
         file.keep_as(to)
+    }
+
+    /// Moves something out of its place in one step, for the caller to remove; nothing if it is not there. Makes no file:
+    /// it works on a full disk.
+    pub fn take_away(&self, path: &Path) -> Result<Option<PathBuf>, FileError> {
+        let taken = self.name();
+        Ok(optional(fs::rename(path, &taken).at("move away", path))?.map(|()| taken))
     }
 
     /// Removes what dead processes left behind.

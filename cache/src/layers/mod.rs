@@ -36,7 +36,7 @@ pub use error::LayerError;
 pub use writer::LayerWriter;
 
 pub(crate) use forms::KnownTrees;
-pub(crate) use tree_reader::{link_xattrs, read_xattrs};
+pub(crate) use tree_reader::{TreeReader, append_tree, link_xattrs, read_xattrs};
 
 /// The layers of a store.
 #[derive(Clone, Debug)]

@@ -60,18 +60,27 @@ pub(crate) struct FileXattrs {
 }
 
 /// Writes a tree as a tar. Gives the tar's size in bytes and number of entries.
-pub(crate) fn write_tar(mut tree: TreeReader, out: impl Write) -> Result<(u64, u64), LayerError> {
+pub(crate) fn write_tar(tree: TreeReader, out: impl Write) -> Result<(u64, u64), LayerError> {
     let mut tar = TarWriter::new(out);
+    append_tree(tree, &mut tar)?;
+    let (_, size, entries) = tar.finish().map_err(LayerError::Write)?;
+    Ok((size, entries))
+}
+
+/// Writes the entries of a tree.
+pub(crate) fn append_tree<W: Write>(
+    mut tree: TreeReader,
+    tar: &mut TarWriter<W>,
+) -> Result<(), LayerError> {
     let mut buffer = vec![0; BUFFER];
     while let Some((entry, file)) = tree.next_entry()? {
         tar.entry(&entry).map_err(LayerError::Write)?;
         if let (EntryKind::File { size }, Some(mut file)) = (&entry.kind, file) {
             let path = tree.base.join(shown(&entry.path));
-            copy_exactly(&mut file, *size, &path, &mut buffer, &mut tar)?;
+            copy_exactly(&mut file, *size, &path, &mut buffer, tar)?;
         }
     }
-    let (_, size, entries) = tar.finish().map_err(LayerError::Write)?;
-    Ok((size, entries))
+    Ok(())
 }
 
 fn copy_exactly<W: Write>(

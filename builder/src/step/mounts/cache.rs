@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kiln_cache::{CacheDirectory, CacheSharing, Key, KeyBuilder, NewCache};
+use kiln_cache::{CacheDirectory, CacheName, CacheSeed, CacheSharing, Key};
 use kiln_graph::op::{Access, CacheMount, ExecMount, Sharing};
 use kiln_sandbox::{MountKind, MountTree};
 
@@ -18,37 +18,37 @@ pub(super) struct Caches {
 }
 
 /// How a step wants a cache.
-struct Wanted<'a> {
-    id: &'a str,
+struct Wanted {
+    name: CacheName,
     sharing: CacheSharing,
-    new: NewCache,
 }
 
 impl Caches {
     /// Takes the caches, in the order of their names: steps that want the same ones never wait for each other in a circle.
     pub(super) fn take(mounts: &[ExecMount], sources: &Sources<'_>) -> Result<Self, MountError> {
-        let mut wanted: BTreeMap<Key, Wanted<'_>> = BTreeMap::new();
+        let mut wanted: BTreeMap<Key, Wanted> = BTreeMap::new();
         for mount in mounts {
             let ExecMount::Cache(cache) = mount else { continue };
-            let new = beginning(cache, sources)?;
+            let name = name(cache, sources)?;
             let sharing = sharing(cache.sharing);
-            let known = wanted.entry(name(cache, &new)).or_insert(Wanted { id: &cache.id, sharing, new });
+            let known = wanted.entry(name.key()).or_insert(Wanted { name, sharing });
             known.sharing = known.sharing.max(sharing);
         }
         let mut directories = BTreeMap::new();
-        for (key, Wanted { id, sharing, new }) in wanted {
-            let waits =
-                || (sources.note)(format!("waiting for another step that uses the cache mount `{id}`"));
-            directories.insert(key, sources.store.mounts().take(&key, sharing, &new, waits)?);
+        for (key, Wanted { name, sharing }) in wanted {
+            let waits = || {
+                let id = &name.id;
+                (sources.note)(format!("waiting for another step that uses the cache mount `{id}`"));
+            };
+            directories.insert(key, sources.store.mounts().take(&name, sharing, waits)?);
         }
         Ok(Self { directories })
     }
 
     /// What the mount shows.
     pub(super) fn part(&self, cache: &CacheMount, sources: &Sources<'_>) -> Result<MountKind, MountError> {
-        let new = beginning(cache, sources)?;
         // Each one was taken under this very name.
-        let directory = self.directories.get(&name(cache, &new)).map(CacheDirectory::path);
+        let directory = self.directories.get(&name(cache, sources)?.key()).map(CacheDirectory::path);
         let tree = MountTree::Directory(directory.map(PathBuf::from).unwrap_or_default());
         // With a seed, the source says what of the seed becomes the cache.
         let path = if cache.input.is_some() { PathBuf::from(".") } else { PathBuf::from(&cache.source) };
@@ -60,24 +60,21 @@ impl Caches {
     }
 }
 
-fn beginning(cache: &CacheMount, sources: &Sources<'_>) -> Result<NewCache, MountError> {
-    let access = cache.access.map(|Access { mode, uid, gid }| (mode, uid, gid));
-    let Some(input) = cache.input else { return Ok(NewCache { seed: None, access }) };
-    match sources.input(input, &cache.target)?.diff_ids.as_slice() {
-        [layer] => Ok(NewCache { seed: Some((layer.clone(), PathBuf::from(&cache.source))), access }),
-        layers => Err(MountError::Seed { target: cache.target.clone(), layers: layers.len() }),
-    }
+fn name(cache: &CacheMount, sources: &Sources<'_>) -> Result<CacheName, MountError> {
+    Ok(CacheName {
+        namespace: cache.namespace.clone(),
+        id: cache.id.clone(),
+        seed: seed(cache, sources)?,
+        access: cache.access.map(|Access { mode, uid, gid }| (mode, uid, gid)),
+    })
 }
 
-fn name(cache: &CacheMount, new: &NewCache) -> Key {
-    let mut name = KeyBuilder::new("cache mount").part("namespace", &cache.namespace).part("id", &cache.id);
-    if let Some((layer, part)) = &new.seed {
-        name = name.part("seed", layer.to_string()).part("part", part.as_os_str().as_encoded_bytes());
+fn seed(cache: &CacheMount, sources: &Sources<'_>) -> Result<Option<CacheSeed>, MountError> {
+    let Some(input) = cache.input else { return Ok(None) };
+    match sources.input(input, &cache.target)?.diff_ids.as_slice() {
+        [layer] => Ok(Some(CacheSeed { layer: layer.clone(), part: PathBuf::from(&cache.source) })),
+        layers => Err(MountError::Seed { target: cache.target.clone(), layers: layers.len() }),
     }
-    if let Some((mode, uid, gid)) = new.access {
-        name = name.part("access", format!("{mode:o} {uid}:{gid}"));
-    }
-    name.finish().0
 }
 
 fn sharing(sharing: Sharing) -> CacheSharing {
