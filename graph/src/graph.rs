@@ -35,6 +35,9 @@ pub struct Display {
     pub stage: String,
     /// Where in the frontend's text it stands.
     pub location: Option<Location>,
+    /// Which variables of an Exec's environment are build arguments: to a process they are like the others, to people
+    /// they are not.
+    pub arguments: Vec<String>,
 }
 
 /// A place in the text that a frontend made the graph from.

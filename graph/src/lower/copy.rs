@@ -5,6 +5,7 @@ use kiln_parser::instruction::{Add, Copy, FileSource, Instruction, Word};
 use kiln_parser::span::{Span, Spanned};
 
 use super::Checked;
+use super::context_files;
 use super::files::{Files, Input};
 use super::stage::{StageLowering, from_text};
 use super::stages::Origin;
@@ -133,7 +134,7 @@ impl StageLowering<'_, '_> {
                     _ => String::new(),
                 };
                 let display =
-                    Display { name, stage: String::new(), location: Some(self.location(instruction)) };
+                    Display { name, location: Some(self.location(instruction)), ..Display::default() };
                 Some(self.assembly.source(source, display))
             }
         }
@@ -150,6 +151,7 @@ impl StageLowering<'_, '_> {
             }
             Some(Origin::Stage(stage)) => self.done.get(*stage)?.as_ref().map(|state| state.vertex),
             Some(Origin::Scratch) => Some(self.assembly.scratch()),
+            Some(Origin::Files { name, source }) => Some(context_files::files(self.assembly, name, source)),
             Some(Origin::Image(request)) => {
                 let digest = self.build.resolved.get(request).map(|base| base.digest.as_str());
                 let name = from_text(request, digest.unwrap_or_default());

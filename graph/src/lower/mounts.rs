@@ -58,14 +58,21 @@ impl StageLowering<'_, '_> {
         let mut mounts = Vec::with_capacity(run.mounts.len());
         let mut agents = 0;
         for mount in &run.mounts {
+            let mount = match mount.settled(|word| self.expand(word)) {
+                Ok(mount) => mount,
+                Err(found) => {
+                    found.into_iter().for_each(|diagnostic| self.report(diagnostic));
+                    continue;
+                }
+            };
             let lowered = match mount.kind.value {
-                MountKind::Bind => self.bind(instruction, mount, inputs),
-                MountKind::Cache => self.cache(instruction, mount, inputs),
-                MountKind::Tmpfs => self.tmpfs(mount).map(Some),
-                MountKind::Secret => self.secret(mount).map(Some),
+                MountKind::Bind => self.bind(instruction, &mount, inputs),
+                MountKind::Cache => self.cache(instruction, &mount, inputs),
+                MountKind::Tmpfs => self.tmpfs(&mount).map(Some),
+                MountKind::Secret => self.secret(&mount).map(Some),
                 MountKind::Ssh => {
                     agents += 1;
-                    self.ssh(mount, agents - 1).map(Some)
+                    self.ssh(&mount, agents - 1).map(Some)
                 }
             };
             match lowered {
@@ -183,8 +190,8 @@ impl StageLowering<'_, '_> {
         let shown = if source == WHOLE { "all files" } else { source };
         let display = Display {
             name: format!("[internal] load {shown} to mount"),
-            stage: String::new(),
             location: Some(self.location(instruction)),
+            ..Display::default()
         };
         let copy = CopyAction {
             input: Some(1),

@@ -5,6 +5,7 @@ use kiln_parser::instruction::{Command, Instruction};
 use kiln_parser::span::Span;
 
 use super::assembly::{Assembly, Lines};
+use super::context_files;
 use super::bases::{Resolved, inherited_config, scratch_config};
 use super::onbuild;
 use super::options::LowerOptions;
@@ -40,6 +41,8 @@ pub(super) struct StageState {
     pub environment: Environment,
     /// The ARGs declared, in order, for the history of RUN.
     pub args: Vec<(String, Option<String>)>,
+    /// The platform of the image that the files began as.
+    pub platform: String,
     /// WORKDIR as an absolute, clean path.
     pub cwd: String,
     /// Whether CMD was given in this very stage: then ENTRYPOINT leaves it alone.
@@ -51,7 +54,7 @@ pub(super) struct StageState {
 }
 
 impl StageState {
-    fn new(vertex: VertexId, mut config: ImageConfig) -> Self {
+    fn new(vertex: VertexId, mut config: ImageConfig, platform: String) -> Self {
         let mut environment = Environment::default();
         for variable in &config.config.env {
             let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
@@ -63,7 +66,20 @@ impl StageState {
             working_dir.clone_from(&cwd);
         }
         let (args, cmd_set, workdir_set) = (Vec::new(), false, false);
-        Self { vertex, config, environment, args, cwd, cmd_set, workdir_set, base_known: true }
+        Self { vertex, config, environment, args, platform, cwd, cmd_set, workdir_set, base_known: true }
+    }
+}
+
+impl StageState {
+    /// The names that an ARG gave their value. Where ENV has the same name, the value is ENV's.
+    fn arguments(&self) -> Vec<String> {
+        let env = &self.config.config.env;
+        let is_env = |name: &str| env.iter().any(|known| known.split('=').next() == Some(name));
+        let mut names: Vec<String> =
+            self.args.iter().map(|(name, _)| name).filter(|name| !is_env(name)).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -106,7 +122,7 @@ impl Build<'_> {
         for trigger in &stage.triggers {
             lowering.trigger(trigger, stage.source.from.span);
         }
-        for instruction in &stage.source.instructions {
+        for instruction in stage.instructions() {
             lowering.instruction(instruction);
         }
         Some(lowering.state)
@@ -115,13 +131,13 @@ impl Build<'_> {
     /// The steps that the progress counts: those that touch files.
     fn count_steps(&self, index: usize, origin: &Origin) -> usize {
         let stage = self.stages.get(index);
-        let counted = stage.triggers.iter().chain(&stage.source.instructions).filter(|instruction| {
+        let counted = stage.triggers.iter().chain(stage.instructions()).filter(|instruction| {
             matches!(
                 instruction.command,
                 Command::Add(_) | Command::Copy(_) | Command::Run(_) | Command::Workdir(_)
             )
         });
-        counted.count() + usize::from(matches!(origin, Origin::Image(_)))
+        counted.count() + usize::from(matches!(origin, Origin::Image(_) | Origin::Files { .. }))
     }
 
     fn start(
@@ -143,7 +159,18 @@ impl Build<'_> {
             }
             Origin::Scratch => {
                 let vertex = assembly.scratch();
-                Some(StageState::new(vertex, scratch_config(&stage.platform)))
+                Some(StageState::new(vertex, scratch_config(&stage.platform), stage.platform.to_string()))
+            }
+            Origin::Files { name, source } => {
+                let shown = progress.name(&stage.label, &format!("FROM {name}"));
+                let location = Some(self.lines.location(stage.source.from.span));
+                let label = stage.label.clone();
+                let display = Display { name: shown, stage: label, location, ..Display::default() };
+                let vertex = context_files::root(assembly, name, source, display);
+                let config = scratch_config(&stage.platform);
+                let mut state = StageState::new(vertex, config, stage.platform.to_string());
+                state.record_layer(&format!("FROM {name}"));
+                Some(state)
             }
             Origin::Image(request) => {
                 let Some(base) = self.resolved.get(request) else {
@@ -152,9 +179,10 @@ impl Build<'_> {
                 diagnostics.extend(platform_mismatch(request, &base.config, stage.source.from.base.span));
                 let name = progress.name(&stage.label, &from_text(request, &base.digest));
                 let location = Some(self.lines.location(stage.source.from.span));
-                let display = Display { name, stage: stage.label.clone(), location };
+                let stage = stage.label.clone();
+                let display = Display { name, stage, location, ..Display::default() };
                 let vertex = assembly.source(self.image(request), display);
-                Some(StageState::new(vertex, inherited_config(&base.config)))
+                Some(StageState::new(vertex, inherited_config(&base.config), request.platform.clone()))
             }
         }
     }
@@ -162,12 +190,16 @@ impl Build<'_> {
     /// The state of a stage in a check that could not learn about its base.
     fn start_unknown(&self, request: &BaseRequest, assembly: &mut Assembly) -> StageState {
         let vertex = assembly.source(self.image(request), Display::default());
-        let state = StageState::new(vertex, inherited_config(&ImageConfig::default()));
+        let config = inherited_config(&ImageConfig::default());
+        let state = StageState::new(vertex, config, request.platform.clone());
         StageState { base_known: false, ..state }
     }
 
     /// The source that stands for an image.
     pub fn image(&self, request: &BaseRequest) -> Source {
+        if let Some(image) = &request.layout {
+            return Source::Layout { image: image.clone(), platform: request.platform.clone() };
+        }
         Source::Image {
             reference: request.reference.clone(),
             platform: request.platform.clone(),
@@ -246,7 +278,8 @@ impl StageLowering<'_, '_> {
         let (keyword, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
         let onbuild = if self.trigger_of.is_some() { "ONBUILD " } else { "" };
         let name = self.progress.name(label, &format!("{onbuild}{}{rest}", keyword.to_uppercase()));
-        Display { name, stage: label.clone(), location: Some(self.location(instruction)) }
+        let (stage, location) = (label.clone(), Some(self.location(instruction)));
+        Display { name, stage, location, arguments: self.state.arguments() }
     }
 
     /// Where an instruction was written.
