@@ -21,6 +21,7 @@ use crate::reference::Reference;
 use crate::resolve::{self, ResolvedImage};
 use crate::retry::RetryPolicy;
 use crate::session::{Session, Shared};
+use crate::storage::Access;
 use crate::transport::Transport;
 use crate::upload::{BlobSource, Upload};
 
@@ -46,6 +47,8 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// Longest wait for the next byte of an answer.
     pub read_timeout: Duration,
+    /// What places of shared caches ask of whoever comes, where nobody says otherwise.
+    pub access: Access,
 }
 
 /// Proxies, as the environment variables of the same names give them.
@@ -70,6 +73,7 @@ impl Default for ClientOptions {
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(30),
             read_timeout: Duration::from_mins(1),
+            access: Access::default(),
         }
     }
 }
@@ -169,6 +173,22 @@ impl Client {
         sink: &mut dyn DownloadSink,
     ) -> Result<Downloaded, DownloadError> {
         download::download(&self.shared, url, known, sink).await
+    }
+
+    /// A client that is like this one, but to which this registry may speak plain HTTP, or with a certificate that
+    /// nobody vouches for.
+    pub(crate) fn trusting(&self, registry: &str) -> Result<Self, RegistryError> {
+        let mut options = self.options().clone();
+        options.insecure.push(registry.to_owned());
+        Self::new(options)
+    }
+
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.shared.options
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn retry(&self) -> &RetryPolicy {

@@ -20,6 +20,7 @@ mod reference;
 mod resolve;
 mod retry;
 mod session;
+mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
@@ -41,4 +42,5 @@ pub use push::PushOutcome;
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError};
 pub use resolve::ResolvedImage;
 pub use retry::RetryPolicy;
+pub use storage::{Access, AccessKeys, BucketPlace, Location, Storage, StorageError, StorageReader};
 pub use upload::BlobSource;

@@ -196,7 +196,7 @@ async fn manifest_call(
 }
 
 /// The entry of an index that suits a platform best; among equals the first.
-fn choose<'a>(entries: &'a [Descriptor], platform: &Platform) -> Option<&'a Descriptor> {
+pub(crate) fn choose<'a>(entries: &'a [Descriptor], platform: &Platform) -> Option<&'a Descriptor> {
     let images: Vec<_> = entries.iter().filter(|entry| is_image(entry)).collect();
     if let [only] = images[..]
         && only.platform().is_none()
@@ -211,7 +211,7 @@ fn choose<'a>(entries: &'a [Descriptor], platform: &Platform) -> Option<&'a Desc
 }
 
 /// Whether an entry is an image or an index, and not an attestation about one.
-fn is_image(entry: &Descriptor) -> bool {
+pub(crate) fn is_image(entry: &Descriptor) -> bool {
     let marked =
         entry.annotations().as_ref().is_some_and(|annotations| annotations.contains_key(REFERENCE_TYPE));
     !marked && (is_manifest(entry.media_type()) || is_index(entry.media_type()))

@@ -94,8 +94,8 @@ impl Upload {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Starts reading; the body ends early if that fails, and [`Self::take_failure`] tells why.
-    pub(crate) fn start(&self) -> reqwest::Body {
+    /// Starts reading; the pieces end early if that fails, and [`Self::take_failure`] tells why.
+    pub(crate) fn pieces(&self) -> mpsc::Receiver<io::Result<Bytes>> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let upload = self.clone();
         tokio::task::spawn_blocking(move || {
@@ -107,6 +107,12 @@ impl Upload {
                 let _ = sender.blocking_send(Err(io::Error::other("the blob could not be read")));
             }
         });
+        receiver
+    }
+
+    /// The pieces as a request's body.
+    pub(crate) fn start(&self) -> reqwest::Body {
+        let receiver = self.pieces();
         let upload = self.clone();
         upload.sent.store(0, Ordering::Relaxed);
         reqwest::Body::wrap_stream(futures_util::stream::unfold(receiver, move |mut receiver| {

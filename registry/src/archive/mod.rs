@@ -5,6 +5,7 @@
 //! the same input gives the same bytes. The image commands and the exporters call this.
 
 mod docker;
+mod layout;
 mod member;
 mod oci;
 mod spool;
@@ -18,6 +19,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use crate::document::{Document, DocumentError};
 use member::Members;
+pub use layout::{Wanted, open_layout};
 pub use write::{DockerImage, DockerWriter, OciWriter};
 
 /// Why an archive cannot be read or written.
@@ -105,6 +107,26 @@ pub enum ArchiveError {
         /// The archive.
         path: PathBuf,
     },
+    /// The index of a layout has no image of that name.
+    #[error("{} has no image `{tag}`; it has {}", path.display(), listed(.available))]
+    NoImage {
+        /// The layout.
+        path: PathBuf,
+        /// The tag that was asked for.
+        tag: String,
+        /// Names and digests that are there.
+        available: Vec<String>,
+    },
+    /// An index of a layout has no image for the platform.
+    #[error("{} has no image for {wanted}; it has {}", path.display(), listed(.available))]
+    NoPlatform {
+        /// The layout.
+        path: PathBuf,
+        /// The platform that was asked for.
+        wanted: String,
+        /// Platforms that are there.
+        available: Vec<String>,
+    },
     /// A blob given to a writer is not what its descriptor says, or cannot be read.
     #[error("cannot add blob {digest} to the archive")]
     Blob {
@@ -127,6 +149,10 @@ pub enum ArchiveError {
         #[source]
         source: io::Error,
     },
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// An archive, opened: its images are known, its layers are read on demand.

@@ -37,6 +37,18 @@ struct Index {
 /// The images of a layout. One whose manifest is not in the layout (another platform of an index that was
 /// saved for one platform) is left out, unless nothing would be left.
 pub(super) fn images(members: &Members) -> Result<Vec<ArchivedImage>, ArchiveError> {
+    let mut walk = Walk { members, found: Vec::new(), absent: None };
+    for entry in &index(members)? {
+        walk.visit(entry, &names(entry), 0)?;
+    }
+    match walk.absent {
+        Some(absent) if walk.found.is_empty() => Err(members.missing(&absent)),
+        _ => Ok(walk.found),
+    }
+}
+
+/// The entries of the layout's index.
+pub(super) fn index(members: &Members) -> Result<Vec<Descriptor>, ArchiveError> {
     let layout: Layout = members.json(LAYOUT)?;
     if layout.image_layout_version != VERSION {
         return Err(ArchiveError::Version {
@@ -45,14 +57,7 @@ pub(super) fn images(members: &Members) -> Result<Vec<ArchivedImage>, ArchiveErr
         });
     }
     let index: Index = members.json(INDEX)?;
-    let mut walk = Walk { members, found: Vec::new(), absent: None };
-    for entry in &index.manifests {
-        walk.visit(entry, &names(entry), 0)?;
-    }
-    match walk.absent {
-        Some(absent) if walk.found.is_empty() => Err(members.missing(&absent)),
-        _ => Ok(walk.found),
-    }
+    Ok(index.manifests)
 }
 
 struct Walk<'a> {
@@ -91,42 +96,56 @@ impl Walk<'_> {
             super::docker::merge_names(&mut known.names, names);
             return Ok(());
         }
-        let config = &manifest.config;
-        let config = self.members.document(
-            &blob_name(config.digest()),
-            config.digest(),
-            config.media_type().clone(),
-        )?;
-        let summary = config.config().map_err(|source| self.members.unusable(source))?;
-        if summary.diff_ids.len() != manifest.layers.len() {
-            return Err(self.members.unusable(DocumentError::LayerCount {
-                subject: document.digest.to_string(),
-                layers: manifest.layers.len(),
-                diff_ids: summary.diff_ids.len(),
-            }));
-        }
-        let layers = manifest.layers.iter().zip(summary.diff_ids);
-        let layers = layers.map(|(layer, diff_id)| ArchivedLayer {
-            diff_id,
-            descriptor: Some(layer.clone()),
-            media_type: layer.media_type().clone(),
-            size: layer.size(),
-            member: blob_name(layer.digest()),
-        });
-        self.found.push(ArchivedImage {
-            names: names.to_vec(),
-            manifest: Some(document),
-            config,
-            platform: summary.platform.to_string(),
-            layers: layers.collect(),
-        });
+        self.found.push(image(self.members, document, manifest, names)?);
         Ok(())
     }
+}
+
+/// The image of a manifest.
+pub(super) fn image(
+    members: &Members,
+    document: Document,
+    manifest: &Manifest,
+    names: &[String],
+) -> Result<ArchivedImage, ArchiveError> {
+    let config = &manifest.config;
+    let config =
+        members.document(&blob_name(config.digest()), config.digest(), config.media_type().clone())?;
+    let summary = config.config().map_err(|source| members.unusable(source))?;
+    if summary.diff_ids.len() != manifest.layers.len() {
+        return Err(members.unusable(DocumentError::LayerCount {
+            subject: document.digest.to_string(),
+            layers: manifest.layers.len(),
+            diff_ids: summary.diff_ids.len(),
+        }));
+    }
+    let layers = manifest.layers.iter().zip(summary.diff_ids);
+    let layers = layers.map(|(layer, diff_id)| ArchivedLayer {
+        diff_id,
+        descriptor: Some(layer.clone()),
+        media_type: layer.media_type().clone(),
+        size: layer.size(),
+        member: blob_name(layer.digest()),
+    });
+    Ok(ArchivedImage {
+        names: names.to_vec(),
+        manifest: Some(document),
+        config,
+        platform: summary.platform.to_string(),
+        layers: layers.collect(),
+    })
 }
 
 /// Where a layout keeps a blob.
 pub(super) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.digest())
+}
+
+/// Everything that annotations call an entry.
+pub(super) fn annotated(entry: &Descriptor) -> impl Iterator<Item = &str> {
+    let annotations = entry.annotations().iter();
+    let names = annotations.flat_map(|all| [REF_NAME, IMAGE_NAME].map(|key| all.get(key)));
+    names.flatten().map(String::as_str)
 }
 
 /// An entry's names: a whole reference where there is one. A tag alone names nothing.
