@@ -87,3 +87,11 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 }
+
+/// A word for a message: not more of it than fits a line.
+pub(crate) fn shortened(word: &str) -> String {
+    const MOST: usize = 40;
+    let mut chars = word.chars();
+    let start: String = chars.by_ref().take(MOST).collect();
+    if chars.next().is_some() { format!("{start}…") } else { start }
+}

@@ -219,6 +219,20 @@ pub struct Mount {
     pub required: Option<Spanned<bool>>,
     /// `env=` of a secret.
     pub env: Option<Word>,
+    /// Every field, in order, where one that names its value among a few holds variables: then the members above are not to
+    /// be relied on before [`settled`](Self::settled) has been called. Empty otherwise.
+    pub open: Vec<MountField>,
+}
+
+/// One `key=value` or `key` of a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountField {
+    /// The field.
+    pub span: Span,
+    /// The key in lower case.
+    pub key: String,
+    /// What follows the `=`, unexpanded.
+    pub value: Option<Word>,
 }
 
 /// The type of a [`Mount`].

@@ -59,6 +59,7 @@ pub fn parse_with(source: &str, checks: Option<&str>) -> Parsed {
     let (checks, wrong_checks) = Checks::of(&tree, &comments, checks);
     let (dockerfile, mut diagnostics) = stage::dockerfile(source, tree);
     diagnostics.extend(wrong_checks);
+    diagnostics.extend(check::of_directives(&dockerfile));
     diagnostics.extend(check::warnings(source, &dockerfile, &comments, &checks));
     diagnostics = checks.apply(diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);

@@ -61,7 +61,9 @@ impl StageLowering<'_, '_> {
             let mount = match mount.settled(|word| self.expand(word)) {
                 Ok(mount) => mount,
                 Err(found) => {
-                    found.into_iter().for_each(|diagnostic| self.report(diagnostic));
+                    for diagnostic in found {
+                        self.report(diagnostic);
+                    }
                     continue;
                 }
             };

@@ -52,20 +52,25 @@ pub(super) fn platform_flag(
     Some(warning.with_help("leave it out, use $BUILDPLATFORM, or name the stage after the platform"))
 }
 
-/// InvalidDefaultArgInFrom: what a base is called when no build argument is given.
+/// InvalidDefaultArgInFrom: what a base is called when no build argument is given. As in Docker, a name without variables is
+/// looked at too, be it a stage's in other letters.
 pub(super) fn default_base(base: &Word, globals: &Globals) -> Option<Diagnostic> {
-    if !base.value.contains('$') {
-        return None;
-    }
     let expanded = globals.lex.expand_word(&base.value, globals.defaults.as_ref()?).ok()?;
-    if expanded.value.parse::<Reference>().is_ok() {
+    let value = expanded.value.as_str();
+    if value.parse::<Reference>().is_ok() {
         return None;
     }
     let message = format!("Default value for ARG {} results in empty or invalid base image name", base.value);
     let warning = Diagnostic::warning("InvalidDefaultArgInFrom", message, base.span);
-    Some(match expanded.value.as_str() {
-        "" => warning.with_help("give the ARG a default"),
-        value => warning.with_note(format!("without build arguments the base is `{value}`")),
+    let lower = value.to_lowercase();
+    Some(if value.is_empty() {
+        warning.with_help("give the ARG a default")
+    } else if base.value.contains('$') {
+        warning.with_note(format!("without build arguments the base is `{value}`"))
+    } else if lower.parse::<Reference>().is_ok() {
+        warning.with_help(format!("names of images and stages are lower case: write {lower}"))
+    } else {
+        warning
     })
 }
 

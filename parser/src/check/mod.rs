@@ -5,12 +5,15 @@
 
 mod advice;
 mod definition;
+mod language;
 mod options;
 mod rule;
 mod rules;
 mod secret;
 
 pub use advice::advice;
+pub use language::frontend;
+pub(crate) use language::of_directives;
 use options::Options;
 pub use rule::{OWN, RULES, Rule};
 pub(crate) use rules::warnings;
@@ -99,7 +102,7 @@ fn is_rule(diagnostic: &Diagnostic) -> bool {
 
 fn file_options(directive: &Directive, found: &mut Vec<Diagnostic>) -> Options {
     let span = directive.value.span;
-    let options = Options::parse(&directive.value.value).unwrap_or_else(|message| {
+    let options = Options::of_comment(&directive.value.value).unwrap_or_else(|message| {
         let diagnostic = Diagnostic::error("invalid-check", message, span);
         found.push(diagnostic.with_help("write it like skip=RULE,RULE;error=true"));
         Options::default()
@@ -128,7 +131,7 @@ fn comment_options(comments: &[&str]) -> Option<Options> {
         let (name, value) = text.split_once('=')?;
         name.trim().eq_ignore_ascii_case("check").then_some(value.trim())
     })?;
-    Options::parse(value).ok()
+    Options::of_comment(value).ok()
 }
 
 #[cfg(test)]

@@ -56,10 +56,15 @@ impl Rules {
 }
 
 impl Options {
-    /// Reads what stands behind `check=`, up to the first blank; the error is a sentence.
+    /// Reads what stands behind `check=` in a comment, up to the first blank; the error is a sentence.
+    pub fn of_comment(value: &str) -> Result<Self, String> {
+        Self::parse(value.split(' ').next().unwrap_or_default())
+    }
+
+    /// Reads all of `value`.
     pub fn parse(value: &str) -> Result<Self, String> {
         let mut options = Self::default();
-        let value = value.split(' ').next().unwrap_or_default();
+        let value = value.trim();
         for part in value.split(';').filter(|_| !value.is_empty()) {
             let (key, value) =
                 part.split_once('=').ok_or_else(|| format!("invalid check option \"{part}\""))?;
@@ -94,8 +99,10 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let options = Options::parse("skip=A, ignored").unwrap();
+        let options = Options::of_comment("skip=A, ignored").unwrap();
         assert!(options.skip.names("A") && !options.skip.names("ignored"));
+        let options = Options::parse(" skip=A, B; error=true ").unwrap();
+        assert!(options.skip.names("A") && options.skip.names("B") && options.errors);
         let options = Options::parse("skip=A,B;error=true;experimental=all").unwrap();
         assert!(options.skip.names("B") && !options.skip.names("C") && options.errors);
         assert_eq!(options.experimental, Rules::All);

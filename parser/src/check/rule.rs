@@ -137,16 +137,18 @@ pub const RULES: [Rule; 22] = [
 ];
 
 /// Kiln's own rules.
-pub const OWN: [Rule; 9] = [
+pub const OWN: [Rule; 11] = [
     own("copy-before-install", "Dependencies should be installed before the whole context is copied"),
     own(
         "destination-not-a-directory",
         "The destination of several sources should end with a /, so that it is a directory",
     ),
     own("download-without-cache", "Downloads should be kept in a cache mount"),
+    own("foreign-frontend", "What `# syntax=` names should read Dockerfiles"),
     own("hidden-heredoc", "A `<<` that looks like a heredoc should be taken for one"),
     own("ignored-directive", "A parser directive should stand where it has an effect"),
     own("malformed-json", "What looks like a JSON array should be one, or it is run as plain text"),
+    own("newer-language", "`# syntax=` should name a version of the language that kiln knows"),
     own("stored-twice", "Mode and owner should be given to COPY, not changed by a later step"),
     own("unknown-check", "skip and experimental should name rules that exist"),
     own("unused-build-arg", "Each --build-arg should be declared by an ARG"),

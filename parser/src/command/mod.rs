@@ -14,7 +14,7 @@ mod request;
 mod run;
 mod transfer;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, shortened};
 use crate::instruction::{Command, From, Instruction};
 use crate::suggest::nearest;
 use crate::syntax::{Head, Node};
@@ -136,12 +136,4 @@ fn explained(diagnostic: Diagnostic, written: &str, escape: char) -> Diagnostic 
         None => diagnostic
             .with_help(format!("if this line continues the one before it, end that line with `{escape}`")),
     }
-}
-
-/// A word for a message: not more of it than fits a line.
-fn shortened(word: &str) -> String {
-    const MOST: usize = 40;
-    let mut chars = word.chars();
-    let start: String = chars.by_ref().take(MOST).collect();
-    if chars.next().is_some() { format!("{start}…") } else { start }
 }

@@ -1,7 +1,10 @@
 //! `RUN --mount=`: comma-separated keys and values.
 //!
 //! Values stay unexpanded. What can be judged without expanding is judged here: unknown keys, values of fixed
-//! sets, and keys that do not go with the type.
+//! sets, and keys that do not go with the type. A mount whose type, sharing or switches hold variables is judged when
+//! whoever knows these calls [`Mount::settled`].
+
+use std::borrow::Cow;
 
 use nom::Parser;
 use nom::branch::alt;
@@ -14,7 +17,7 @@ use nom::sequence::{delimited, terminated};
 
 use crate::diagnostic::Diagnostic;
 use crate::input::{Input, Match, Mismatch, complete};
-use crate::instruction::{Mount, MountKind, Sharing, Word};
+use crate::instruction::{Mount, MountField, MountKind, Sharing, Word};
 use crate::span::{Span, Spanned};
 use crate::suggest::nearest;
 use crate::syntax::Flag;
@@ -54,12 +57,11 @@ const KINDS: &[(&str, MountKind)] = &[
 const SHARING: &[(&str, Sharing)] =
     &[("shared", Sharing::Shared), ("private", Sharing::Private), ("locked", Sharing::Locked)];
 
-/// One `key=value` or `key`.
-struct Field {
-    span: Span,
-    key: String,
-    value: Option<Word>,
-}
+/// The keys whose values are among a few.
+const CHOICES: [&str; 7] = ["type", "sharing", "readonly", "ro", "readwrite", "rw", "required"];
+
+/// What makes a value something else once it is expanded.
+const EXPANDABLE: [char; 5] = ['$', '\'', '"', '\\', '`'];
 
 /// Reads one flag; mistakes go to `found`, and a mount with one is no mount.
 pub(super) fn mount(flag: &Flag, found: &mut Vec<Diagnostic>) -> Option<Mount> {
@@ -71,16 +73,60 @@ pub(super) fn mount(flag: &Flag, found: &mut Vec<Diagnostic>) -> Option<Mount> {
             return None;
         }
     };
+    let fields: Vec<MountField> = fields.iter().map(|pieces| field(text, pieces, flag.span)).collect();
     let before = found.len();
-    let mut mount = empty(flag.span);
-    for pieces in &fields {
-        let field = field(text, pieces, flag.span);
-        if let Err(diagnostic) = set(&mut mount, &field) {
-            found.push(diagnostic);
-        }
-    }
-    found.extend(misplaced(&mount));
+    let mount = from_fields(flag.span, fields, found);
     (found.len() == before).then_some(mount)
+}
+
+impl Mount {
+    /// The mount as it is once the values that its form depends on are expanded by `expand`: itself if none does. Otherwise
+    /// the mistakes.
+    pub fn settled(
+        &self,
+        mut expand: impl FnMut(&Word) -> Result<String, Box<Diagnostic>>,
+    ) -> Result<Cow<'_, Self>, Vec<Diagnostic>> {
+        if self.open.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut found = Vec::new();
+        let mut fields = self.open.clone();
+        for field in fields.iter_mut().filter(|field| is_open(field)) {
+            let Some(word) = &mut field.value else { continue };
+            match expand(word) {
+                Ok(value) => word.value = value,
+                Err(diagnostic) => found.push(*diagnostic),
+            }
+        }
+        if found.is_empty() {
+            let mut mount = empty(self.span);
+            found.extend(fields.iter().filter_map(|field| set(&mut mount, field).err()));
+            found.extend(misplaced(&mount));
+            if found.is_empty() {
+                return Ok(Cow::Owned(mount));
+            }
+        }
+        Err(found)
+    }
+}
+
+/// Whether a choice is open until it is expanded.
+fn is_open(field: &MountField) -> bool {
+    let open = |word: &Word| word.value.contains(EXPANDABLE);
+    CHOICES.contains(&field.key.as_str()) && field.value.as_ref().is_some_and(open)
+}
+
+/// What the fields say. Where one is open only mistakes that no expansion mends are told.
+fn from_fields(span: Span, fields: Vec<MountField>, found: &mut Vec<Diagnostic>) -> Mount {
+    let mut mount = empty(span);
+    let closed = fields.iter().filter(|field| !is_open(field));
+    found.extend(closed.filter_map(|field| set(&mut mount, field).err()));
+    if fields.iter().any(is_open) {
+        mount.open = fields;
+    } else {
+        found.extend(misplaced(&mount));
+    }
+    mount
 }
 
 fn empty(span: Span) -> Mount {
@@ -99,6 +145,7 @@ fn empty(span: Span) -> Mount {
         size: None,
         required: None,
         env: None,
+        open: Vec::new(),
     }
 }
 
@@ -118,7 +165,7 @@ fn quoted(input: Input<'_>) -> Match<'_, Vec<Input<'_>>> {
     delimited(char('"'), pieces, cut(context("a closing quote", char('"')))).parse(input)
 }
 
-fn field(text: &Text<'static>, pieces: &[Input<'_>], flag: Span) -> Field {
+fn field(text: &Text<'static>, pieces: &[Input<'_>], flag: Span) -> MountField {
     let mut joined = Text::new();
     for piece in pieces {
         joined.append(&text.part(&piece.range()));
@@ -128,10 +175,10 @@ fn field(text: &Text<'static>, pieces: &[Input<'_>], flag: Span) -> Field {
     let key = joined.get(&(0..equals.unwrap_or(end))).to_ascii_lowercase();
     let value = equals.map(|equals| joined.spanned(&(equals + 1..end)));
     let span = if end == 0 { flag } else { joined.span(&(0..end)) };
-    Field { span, key, value }
+    MountField { span, key, value }
 }
 
-fn set(mount: &mut Mount, field: &Field) -> Result<(), Diagnostic> {
+fn set(mount: &mut Mount, field: &MountField) -> Result<(), Diagnostic> {
     let word = || field.value.clone().ok_or_else(|| no_value(field));
     match field.key.as_str() {
         "type" => mount.kind = one_of(&word()?, "mount type", KINDS)?,
@@ -179,7 +226,7 @@ fn constant(word: Word) -> Result<Word, Diagnostic> {
 }
 
 /// Alone, a key is true; otherwise the words that Go's `strconv.ParseBool` knows.
-fn boolean(field: &Field) -> Result<Spanned<bool>, Diagnostic> {
+fn boolean(field: &MountField) -> Result<Spanned<bool>, Diagnostic> {
     let Some(word) = &field.value else { return Ok(Spanned::new(true, field.span)) };
     let truth = complete(truth, Input::new(&word.value)).map_err(|_| {
         let message = format!("invalid value for {}: {}", field.key, word.value);
@@ -244,7 +291,7 @@ fn malformed(flag: &Flag, mismatch: Mismatch) -> Diagnostic {
     Diagnostic::error("invalid-mount", message, flag.span).with_label(label)
 }
 
-fn no_value(field: &Field) -> Diagnostic {
+fn no_value(field: &MountField) -> Diagnostic {
     if !KEYS.contains(&field.key.as_str()) {
         return unknown_key(field);
     }
@@ -252,7 +299,7 @@ fn no_value(field: &Field) -> Diagnostic {
     Diagnostic::error("invalid-mount", message, field.span)
 }
 
-fn unknown_key(field: &Field) -> Diagnostic {
+fn unknown_key(field: &MountField) -> Diagnostic {
     let message = format!("unexpected key '{}' in --mount", super::shortened(&field.key));
     let diagnostic = Diagnostic::error("invalid-mount", message, field.span);
     diagnostic.with_suggestion(nearest(&field.key, KEYS))

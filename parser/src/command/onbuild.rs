@@ -2,6 +2,7 @@
 
 use super::request::Request;
 use super::{command, known_or_report};
+use crate::check::is_violation;
 use crate::diagnostic::Diagnostic;
 use crate::instruction::{Command, Heredoc, Instruction, Onbuild};
 use crate::span::Span;
@@ -36,7 +37,11 @@ pub(super) fn onbuild(request: &mut Request<'_>) -> Option<Command> {
         span,
         found: &mut *request.found,
     };
+    let before = trigger.found.len();
     let command = command(&mut trigger)?;
+    let said = request.found.split_off(before);
+    // Docker's rules look at a trigger when it runs.
+    request.found.extend(said.into_iter().filter(|diagnostic| !is_violation(diagnostic)));
     let trigger = Box::new(Instruction { command, text: written, span, keyword });
     Some(Command::Onbuild(Onbuild { trigger, text }))
 }

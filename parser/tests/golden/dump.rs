@@ -181,6 +181,9 @@ impl Dump<'_> {
             dump.value("readonly", mount.readonly.as_ref());
             dump.value("sharing", mount.sharing.as_ref());
             dump.value("required", mount.required.as_ref());
+            for field in &mount.open {
+                dump.optional(&format!("open {}", field.key), field.value.as_ref());
+            }
         });
     }
 

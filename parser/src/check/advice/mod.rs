@@ -66,7 +66,8 @@ fn look_at_run(run: &Run, before: &mut Before, found: &mut Vec<Diagnostic>) {
     if !run.heredocs.is_empty() {
         return;
     }
-    let cached = run.mounts.iter().any(|mount| mount.kind.value == MountKind::Cache);
+    let cached =
+        run.mounts.iter().any(|mount| mount.kind.value == MountKind::Cache || !mount.open.is_empty());
     let mut downloads = None;
     for words in shell::commands(&text.value) {
         found.extend(before.copied.stored_twice(&words, text.span));
