@@ -3,6 +3,7 @@
 //! An image is its record, kept under its id; a name is a small file that points to an id. Documents (manifest,
 //! configuration) are blobs. Names are the callers' strings, already normalised: this module does not parse them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{DiffId, Digest, digest_of, sha256_hex};
 use crate::error::{At, FileError, optional};
+use crate::remote::LayerOrigin;
 use crate::store::{Store, StoreError};
 use crate::tmp::remove_all;
 
@@ -33,6 +35,9 @@ pub struct ImageRecord {
     pub layer_blobs: Vec<Descriptor>,
     /// The reference it can be fetched from.
     pub origin: Option<String>,
+    /// For layers that come from a shared cache, and need not be here: where they can be had.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layer_origins: BTreeMap<DiffId, LayerOrigin>,
     /// Operating system and architecture ("linux/amd64").
     pub platform: String,
     /// When it was made, as its configuration says it.
@@ -190,6 +195,7 @@ mod tests {
             layers: vec![DiffId::from_hash([1; 32])],
             layer_blobs: Vec::new(),
             origin: None,
+            layer_origins: BTreeMap::new(),
             platform: "linux/amd64".into(),
             created: None,
             size: 1,

@@ -88,6 +88,7 @@ mod locks;
 mod mounts;
 mod prune;
 mod records;
+mod remote;
 mod stat_index;
 mod store;
 mod tarfile;
@@ -114,6 +115,7 @@ pub use mounts::{
 };
 pub use prune::{PruneOptions, PruneReport, Usage};
 pub use records::{Record, Records};
+pub use remote::{CacheDocument, CacheDocumentError, LayerOrigin, SharedMount, SharedRecord};
 pub use stat_index::{Indexes, StatIndex, StatKey};
 pub use store::{Store, StoreError};
 pub use tarfile::read::TarError;

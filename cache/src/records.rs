@@ -13,6 +13,7 @@ use crate::boot::Stamp;
 use crate::digest::DiffId;
 use crate::error::{At, FileError, optional};
 use crate::keys::{Key, Part};
+use crate::remote::LayerOrigin;
 use crate::store::Store;
 use crate::tmp::remove_all;
 
@@ -36,6 +37,9 @@ pub struct Record {
     pub notes: Vec<Part>,
     /// The layer the step added, if it added one.
     pub layer: Option<DiffId>,
+    /// Where the layer can be had, if another machine made it and the store need not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<LayerOrigin>,
     /// When the step was executed.
     pub created: Timestamp,
     /// How long it took.
@@ -138,6 +142,7 @@ mod tests {
             parts: vec![Part { name: "argv".into(), value: "true".into() }],
             notes: vec![Part { name: "name".into(), value: "[2/2] RUN true".into() }],
             layer: Some(DiffId::from_hash([1; 32])),
+            origin: None,
             created: Timestamp::UNIX_EPOCH,
             milliseconds: 12,
         }

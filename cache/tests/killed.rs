@@ -54,6 +54,7 @@ fn work(store: &Store, round: &str) -> ! {
             notes: Vec::new(),
             layer: Some(diff_id),
             created,
+            origin: None,
             milliseconds: 0,
         };
         store.records().put(&record).unwrap();

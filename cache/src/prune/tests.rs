@@ -25,6 +25,7 @@ fn image(store: &Store, content: &str, layers: &[DiffId]) -> ImageRecord {
         layers: layers.to_vec(),
         layer_blobs: Vec::new(),
         origin: None,
+        layer_origins: std::collections::BTreeMap::new(),
         platform: "linux/amd64".into(),
         created: None,
         size: 0,
@@ -39,6 +40,7 @@ fn record(store: &Store, key: u8, layer: Option<&DiffId>) -> Record {
         notes: Vec::new(),
         layer: layer.cloned(),
         created: Timestamp::UNIX_EPOCH,
+        origin: None,
         milliseconds: 0,
     };
     store.records().put(&record).unwrap();
