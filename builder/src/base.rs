@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_cache::ImageRecord;
+use kiln_graph::op::LayoutImage;
 use kiln_graph::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -31,8 +32,18 @@ pub struct Bases {
 impl Bases {
     /// The image that a name stood for when it was resolved.
     pub(crate) fn get(&self, reference: &str, platform: &str) -> Option<ImageRecord> {
-        let request = BaseRequest { reference: reference.to_owned(), platform: platform.to_owned() };
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).get(&request).cloned()
+        let (reference, platform) = (reference.to_owned(), platform.to_owned());
+        self.answer(&BaseRequest { reference, platform, layout: None })
+    }
+
+    /// The same for an image of a layout.
+    pub(crate) fn in_layout(&self, image: &LayoutImage, platform: &str) -> Option<ImageRecord> {
+        let (reference, platform) = (image.to_string(), platform.to_owned());
+        self.answer(&BaseRequest { reference, platform, layout: Some(image.clone()) })
+    }
+
+    fn answer(&self, request: &BaseRequest) -> Option<ImageRecord> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).get(request).cloned()
     }
 
     fn insert(&self, request: BaseRequest, record: ImageRecord) {
@@ -65,7 +76,10 @@ impl Resolver {
             let (fetcher, request, progress) = (self.fetcher.clone(), request.clone(), self.progress.clone());
             let always = self.policy == PullPolicy::Always;
             asked.spawn(async move {
-                let record = fetcher.image(&request.reference, &request.platform, always, &progress).await;
+                let record = match &request.layout {
+                    Some(image) => fetcher.layout(image, &request.platform, &progress).await,
+                    None => fetcher.image(&request.reference, &request.platform, always, &progress).await,
+                };
                 (index, record.and_then(|record| fetcher.config(&record).map(|config| (record, config))))
             });
         }

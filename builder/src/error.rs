@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use kiln_cache::StoreError;
-use kiln_graph::Location;
+use kiln_graph::{Entitlement, Location};
 use kiln_sandbox::SandboxError;
 
-use crate::content::select::SelectError;
+use crate::content::select::{Place, SelectError};
 use crate::content::{Missing, TreeError};
+use crate::device::DeviceError;
 use crate::fetch::FetchError;
 use crate::source::SourceError;
 use crate::step::file::FileError;
@@ -83,6 +84,15 @@ pub enum StepError {
     /// A mount of a command could not be prepared.
     #[error(transparent)]
     Mount(#[from] MountError),
+    /// The step asks for what the build was not granted.
+    #[error("the command needs the entitlement {needed}")]
+    NotEntitled {
+        /// What it asks for.
+        needed: Entitlement,
+    },
+    /// A device of a command cannot be had.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The user of a command is unknown.
     #[error(transparent)]
     User(#[from] UserError),
@@ -147,20 +157,24 @@ impl BuildError {
                 Some(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"))
             }
             StepError::Mount(MountError::NoAgent { id }) => Some(format!("give it with `--ssh {id}`")),
+            StepError::NotEntitled { needed } => Some(format!("grant it with `--allow {needed}`")),
+            StepError::Device(error) => error.hint(),
             StepError::Fetch(error) => error.hint(),
             StepError::Source(error) => error.hint(),
             _ => None,
         }
     }
 
-    /// The number of the ignore pattern that leaves out what a copy asks for, if that is why the build failed.
-    pub fn ignored_by(&self) -> Option<usize> {
+    /// The context that does not have what a copy asks for, and the number of its ignore pattern that leaves it out, if
+    /// that is why the build failed.
+    pub fn ignored_by(&self) -> Option<(&Place, usize)> {
         let Self::Step { cause, .. } = self else { return None };
-        match **cause {
+        match &**cause {
             StepError::File(FileError::Select(SelectError::NotFound {
                 missing: Missing::Ignored { rule, .. },
+                place,
                 ..
-            })) => Some(rule),
+            })) => Some((place, *rule)),
             _ => None,
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! Resolving a name costs a manifest and a configuration; a layer's blob is fetched only when something
 //! reads its files or sends them on. What is fetched at the same moment from several places is fetched once:
-//! within this process through [`Flights`], across processes through the store's locks.
+//! within this process through [`Flights`], across processes through the store's locks. Images of OCI layouts are
+//! [`layout`]'s, layers of shared caches [`shared`]'s.
+
+mod layout;
+mod shared;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,11 +16,14 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use kiln_cache::{DiffId, Digest, ImageRecord, KeyBuilder, Store, StoreError};
 use kiln_graph::image::ImageConfig;
-use kiln_registry::{Client, Descriptor, Reference, ReferenceError, RegistryError};
+use kiln_registry::archive::ArchiveError;
+use kiln_registry::{Client, Descriptor, Reference, ReferenceError, RegistryError, StorageError};
 use tokio::sync::OnceCell;
 
+use self::layout::InLayout;
+use self::shared::SharedPlaces;
 use crate::event::Progress;
-use crate::snapshot::{LayerRef, Remote, Snapshot};
+use crate::snapshot::{LayerRef, Origin, Remote, Snapshot};
 use crate::task::blocking;
 
 /// Largest image configuration that is read back from the store: the registry's limit on documents.
@@ -57,6 +64,55 @@ pub enum FetchError {
         /// Which.
         diff_id: DiffId,
     },
+    /// An OCI layout does not have the image, or not a usable one.
+    #[error("cannot use {reference}")]
+    Layout {
+        /// The image, as a user of a build writes it.
+        reference: String,
+        /// Why.
+        #[source]
+        source: Box<ArchiveError>,
+    },
+    /// A layer of an OCI layout could not be read, or is not what its digest says.
+    #[error("cannot copy layer {digest} of {reference}")]
+    LayoutLayer {
+        /// The image, as a user of a build writes it.
+        reference: String,
+        /// The layer.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A shared cache does not give a layer that it said it has.
+    #[error("layer {diff_id} cannot be had from the cache {place}")]
+    Shared {
+        /// The layer.
+        diff_id: DiffId,
+        /// The cache.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<StorageError>,
+    },
+    /// A shared cache gave something else for a layer.
+    #[error("blob {digest} of the cache {place} is not layer {diff_id}")]
+    NotTheLayer {
+        /// The layer.
+        diff_id: DiffId,
+        /// What came for it.
+        digest: Digest,
+        /// The cache.
+        place: String,
+    },
+    /// Where the layer is said to be is no place that this kiln knows.
+    #[error("layer {diff_id} is in a cache of a kind that is not known: {place}")]
+    UnknownPlace {
+        /// The layer.
+        diff_id: DiffId,
+        /// The place as it was written.
+        place: String,
+    },
     /// A blob could not be written.
     #[error("cannot write the blob {digest}")]
     Write {
@@ -81,7 +137,16 @@ impl FetchError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Pull { source, .. } => source.hint(),
-            Self::LayerMissing { .. } => Some("pull or build its image again".to_owned()),
+            Self::Layout { source, .. } => match &**source {
+                ArchiveError::NoImage { .. } => {
+                    Some("write oci-layout://DIRECTORY:TAG or oci-layout://DIRECTORY@DIGEST".to_owned())
+                }
+                _ => None,
+            },
+            Self::LayerMissing { .. }
+            | Self::Shared { .. }
+            | Self::NotTheLayer { .. }
+            | Self::UnknownPlace { .. } => Some("pull or build its image again".to_owned()),
             _ => None,
         }
     }
@@ -113,12 +178,16 @@ pub(crate) struct Fetcher {
     flights: Arc<Flights>,
     /// Trees that are known to be there. They stay while the build holds the store's use lock.
     known: Arc<DashMap<DiffId, PathBuf>>,
+    /// Layers that OCI layouts have.
+    layouts: Arc<DashMap<DiffId, InLayout>>,
+    /// The shared caches that are open, and what came from them.
+    shared: Arc<SharedPlaces>,
 }
 
 impl Fetcher {
     /// A fetcher between this store and this client.
     pub(crate) fn new(store: Store, client: Client) -> Self {
-        Self { store, client, flights: Arc::default(), known: Arc::default() }
+        Self { store, client, flights: Arc::default(), known: Arc::default(), layouts: Arc::default(), shared: Arc::default() }
     }
 
     /// How servers are reached.
@@ -186,6 +255,7 @@ impl Fetcher {
             layers,
             layer_blobs: resolved.layers,
             origin: Some(reference.with_digest(known_as).to_string()),
+            layer_origins: std::collections::BTreeMap::new(),
             platform: resolved.platform,
             created: config.created,
             size,
@@ -212,13 +282,12 @@ impl Fetcher {
             }
             None => None,
         };
-        let layers = record.layers.iter().enumerate().map(|(index, diff_id)| LayerRef {
-            diff_id: diff_id.clone(),
-            remote: reference
-                .clone()
-                .zip(record.layer_blobs.get(index).cloned())
-                .map(|(reference, descriptor)| Remote { reference, descriptor }),
-            created: None,
+        let layers = record.layers.iter().enumerate().map(|(index, diff_id)| {
+            let of_image = reference.clone().zip(record.layer_blobs.get(index).cloned());
+            let of_image = of_image
+                .map(|(reference, descriptor)| Remote { origin: Origin::Image(reference), descriptor });
+            let remote = of_image.or_else(|| record.layer_origins.get(diff_id).map(Remote::shared));
+            LayerRef { diff_id: diff_id.clone(), remote, created: None }
         });
         Ok(Snapshot::new(layers.collect()))
     }
@@ -235,11 +304,14 @@ impl Fetcher {
             {
                 continue;
             }
-            let Some(remote) = layer.remote.clone() else {
-                return Err(FetchError::LayerMissing { diff_id: layer.diff_id.clone() });
-            };
             let (fetcher, diff_id, progress) = (self.clone(), layer.diff_id.clone(), progress.clone());
-            downloads.spawn(async move { fetcher.layer(&diff_id, &remote, &progress).await });
+            if let Some(place) = self.in_layout(&diff_id) {
+                downloads.spawn(async move { fetcher.take(&diff_id, place, &progress).await });
+            } else if let Some(remote) = layer.remote.clone() {
+                downloads.spawn(async move { fetcher.layer(&diff_id, &remote, &progress).await });
+            } else {
+                return Err(FetchError::LayerMissing { diff_id });
+            }
         }
         while let Some(joined) = downloads.join_next().await {
             joined.map_err(|_| FetchError::Lost)??;
@@ -287,33 +359,44 @@ impl Fetcher {
 
     /// One layer's blob, once.
     async fn layer(&self, diff_id: &DiffId, remote: &Remote, progress: &Progress) -> Result<(), FetchError> {
+        let reference = match &remote.origin {
+            Origin::Image(reference) => reference,
+            Origin::Shared(place) => {
+                return self.shared_layer(diff_id, place, &remote.descriptor, progress).await;
+            }
+        };
         let digest = remote.descriptor.digest().clone();
         let cell = self.flights.cell(&digest);
-        let result = cell.get_or_try_init(|| self.download(remote, progress)).await.copied();
+        let result = cell.get_or_try_init(|| self.download(reference, &remote.descriptor, progress)).await.copied();
         self.flights.landed(&digest);
         result?;
         self.store.layers().register_blob(diff_id, &remote.descriptor)?;
         Ok(())
     }
 
-    async fn download(&self, remote: &Remote, progress: &Progress) -> Result<(), FetchError> {
-        let digest = remote.descriptor.digest();
+    async fn download(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        progress: &Progress,
+    ) -> Result<(), FetchError> {
+        let digest = descriptor.digest();
         let (store, key) =
             (self.store.clone(), KeyBuilder::new("fetch").part("digest", digest.to_string()).finish().0);
         let lock = blocking(move || store.lock(&key)).await.ok_or(FetchError::Lost)??;
         if self.store.blobs().contains(digest)? {
             return Ok(());
         }
-        let reference = remote.reference.familiar();
-        let step = progress.step(format!("[internal] pull {reference} {}", short(digest)));
+        let shown = reference.familiar();
+        let step = progress.step(format!("[internal] pull {shown} {}", short(digest)));
         let pull = |source: RegistryError| FetchError::Pull {
-            reference: reference.clone(),
+            reference: shown.clone(),
             source: Box::new(source),
         };
         let result = async {
-            let mut reader = self.client.blob(&remote.reference, &remote.descriptor);
+            let mut reader = self.client.blob(reference, descriptor);
             let mut writer = self.store.blobs().writer()?;
-            let (mut done, total) = (0_u64, remote.descriptor.size());
+            let (mut done, total) = (0_u64, descriptor.size());
             while let Some(chunk) = reader.chunk().await.map_err(pull)? {
                 writer
                     .write_all(&chunk)

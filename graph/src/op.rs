@@ -34,6 +34,13 @@ pub enum Source {
         /// resolved by then (bases are; images named only by `COPY --from` may not be).
         digest: Option<String>,
     },
+    /// An image of an OCI layout on this machine.
+    Layout {
+        /// Which.
+        image: LayoutImage,
+        /// `os/arch[/variant]`.
+        platform: String,
+    },
     /// A directory tree given to the build.
     Context {
         /// Its name; the build's own context is [`Source::MAIN_CONTEXT`].
@@ -45,6 +52,26 @@ pub enum Source {
     Http(Http),
     /// The files of one commit of a git repository.
     Git(Git),
+}
+
+/// Names an image of an OCI layout.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LayoutImage {
+    /// Absolute path of the layout's directory.
+    pub directory: String,
+    /// The name that it has in the layout's index; `None` where nobody gave one.
+    pub tag: Option<String>,
+    /// The digest (`sha256:…`) of its manifest or index, which decides.
+    pub digest: Option<String>,
+}
+
+impl std::fmt::Display for LayoutImage {
+    /// As the user of a build writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "oci-layout://{}", self.directory)?;
+        self.tag.as_ref().map_or(Ok(()), |tag| write!(f, ":{tag}"))?;
+        self.digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
+    }
 }
 
 /// A file on a web server.
@@ -73,6 +100,10 @@ pub struct Git {
     pub submodules: bool,
     /// The commit that the reference must stand for; at least its first seven digits.
     pub checksum: Option<String>,
+    /// Whether [`checksum`](Self::checksum), a whole name, is fetched without asking what the reference stands for.
+    pub by_commit: bool,
+    /// Whether files have the time of the fetch and not the commit's.
+    pub fetch_times: bool,
 }
 
 impl Source {
@@ -89,6 +120,8 @@ pub struct Exec {
     pub env: Vec<(String, String)>,
     /// Predefined proxy variables given to the process but kept out of the cache key.
     pub proxies: Vec<(String, String)>,
+    /// `os/arch[/variant]` of the root: that of the image it began as, which need not be the target's.
+    pub platform: String,
     /// Absolute working directory inside the root.
     pub cwd: String,
     /// `user[:group]`, names or numbers, as USER says; empty means root.
@@ -97,8 +130,32 @@ pub struct Exec {
     pub mounts: Vec<ExecMount>,
     /// Which network the process sees.
     pub network: Network,
+    /// How far it is confined.
+    pub security: Security,
+    /// Devices that it is given.
+    pub devices: Vec<Device>,
     /// The host name; `None` means the builder's fixed one.
     pub hostname: Option<String>,
+}
+
+/// How far an [`Exec`] is kept from the machine that it runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Security {
+    /// As far as a container is.
+    Sandbox,
+    /// It has every privilege that the builder has.
+    Insecure,
+}
+
+/// A device of the machine that an [`Exec`] asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// A name of the Container Device Interface: `vendor.com/class=name`, `vendor.com/class` (the first of them),
+    /// `vendor.com/class=*` (all of them), or what a device says that it is.
+    pub name: String,
+    /// Whether the process may not run without it.
+    pub required: bool,
 }
 
 /// A mount of an [`Exec`].

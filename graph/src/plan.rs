@@ -5,6 +5,7 @@
 
 use crate::graph::{Graph, VertexId};
 use crate::image::ImageConfig;
+use crate::op::LayoutImage;
 
 /// A build that is ready to be solved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +25,12 @@ pub struct Plan {
 /// A base image that a FROM names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BaseRequest {
-    /// The reference as written, variables expanded.
+    /// The reference as written, variables expanded; of an image in a layout, how it is shown.
     pub reference: String,
     /// `os/arch[/variant]`.
     pub platform: String,
+    /// Which image of which OCI layout it is; `None` for one of the store or of a registry.
+    pub layout: Option<LayoutImage>,
 }
 
 /// What is known about a base image once its name is resolved.

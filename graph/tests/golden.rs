@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiln_graph::op::Network;
-use kiln_graph::{LowerOptions, lower};
+use kiln_graph::lower::{NamedContext, context_name};
+use kiln_graph::op::{LayoutImage, Network, Source};
+use kiln_graph::{Entitlements, LowerOptions, lower, remote_source};
 use kiln_parser::{Diagnostic, render};
 use serde_json::Value;
 
@@ -126,7 +127,13 @@ fn options(file: &Path) -> LowerOptions {
             "build_platform" => options.build_platform = text(value),
             "no_cache" => options.no_cache = value.as_bool().unwrap(),
             "network" => options.network = if value == "none" { Network::None } else { Network::Host },
+            "allow" => options.entitlements = entitlements(value, json["network"] != "none"),
             "ignore" => options.ignore = value.as_array().unwrap().iter().map(text).collect(),
+            "contexts" => {
+                let pairs = value.as_object().unwrap().iter();
+                options.contexts =
+                    pairs.map(|(name, value)| (context_name(name).unwrap(), context(value))).collect();
+            }
             "build_args" => {
                 let pairs = value.as_object().unwrap().iter();
                 options.build_args = pairs.map(|(name, value)| (name.clone(), text(value))).collect();
@@ -139,4 +146,32 @@ fn options(file: &Path) -> LowerOptions {
         }
     }
     options
+}
+
+/// `["network.host", …]`; without `--network=none` the host's network needs none.
+fn entitlements(granted: &Value, network_host: bool) -> Entitlements {
+    let mut entitlements = Entitlements { network_host, ..Entitlements::default() };
+    for text in granted.as_array().unwrap() {
+        entitlements.grant(text.as_str().unwrap()).unwrap();
+    }
+    entitlements
+}
+
+/// `{"directory": [PATTERN…]}`, `{"image": REFERENCE}`, `{"layout": DIRECTORY}` or `{"url": URL}`.
+fn context(value: &Value) -> NamedContext {
+    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+    let text = || value.as_str().unwrap().to_owned();
+    match kind.as_str() {
+        "directory" => {
+            let patterns = value.as_array().unwrap().iter();
+            NamedContext::Directory { ignore: patterns.map(|one| one.as_str().unwrap().to_owned()).collect() }
+        }
+        "image" => NamedContext::Image { reference: text() },
+        "layout" => NamedContext::Layout(LayoutImage { directory: text(), tag: None, digest: None }),
+        "url" => match remote_source(&text()).unwrap() {
+            Some(Source::Git(git)) => NamedContext::Git(git),
+            _ => NamedContext::Http { url: text() },
+        },
+        other => panic!("{other} is no kind of context"),
+    }
 }

@@ -168,12 +168,19 @@ fn place(solve: &Solve, vertex: &Vertex, number: usize) -> Place {
         Op::Source(Source::Context { name, .. }) => Place::NamedContext { name: name.clone() },
         _ if !input.display.stage.is_empty() => Place::Stage { name: input.display.stage.clone() },
         Op::Source(Source::Image { reference, .. }) => Place::Image { reference: reference.clone() },
+        Op::Source(Source::Layout { image, .. }) => Place::Image { reference: image.to_string() },
         Op::Source(Source::Git(git)) => {
             let what = git.subdir.clone().unwrap_or_else(|| kiln_graph::redact(&git.remote));
             Place::Repository { what }
         }
-        _ => Place::Unknown,
+        _ => in_context(&input.display.name),
     }
+}
+
+/// A context that had to be unpacked, by how that is shown: `[context NAME] …`.
+fn in_context(shown: &str) -> Place {
+    let name = shown.strip_prefix("[context ").and_then(|rest| rest.split(']').next());
+    name.map_or(Place::Unknown, |name| Place::NamedContext { name: name.to_owned() })
 }
 
 /// Keeps what was selected in readable form, so that a later miss can say which file changed.

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use kiln_cache::Store;
 use kiln_graph::op::{Op, Source};
 use kiln_graph::plan::Plan;
-use kiln_graph::{Graph, VertexId};
+use kiln_graph::{Entitlements, Graph, VertexId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,8 @@ use self::prefetch::Prefetched;
 use self::scheduler::{Effect, Happened, Scheduler};
 use crate::base::Bases;
 use crate::content::context::Context;
+use crate::device::Devices;
+use crate::entitlement;
 use crate::error::BuildError;
 use crate::event::Progress;
 use crate::fetch::Fetcher;
@@ -52,11 +54,11 @@ pub(crate) struct Solve {
     pub(crate) progress: Progress,
     pub(crate) host: Arc<Host>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) devices: Arc<Devices>,
     pub(crate) bases: Bases,
     pub(crate) writeback: Arc<Writeback>,
     /// Which Dockerfile this is, so that a miss is explained by an earlier build of the same one.
     pub(crate) project: String,
-    platform: String,
     graph: Graph,
     contexts: HashMap<VertexId, Arc<Context>>,
     prefetched: Prefetched,
@@ -72,6 +74,7 @@ pub(crate) struct Surroundings {
     pub(crate) progress: Progress,
     pub(crate) host: Arc<Host>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) entitlements: Entitlements,
     pub(crate) bases: Bases,
     pub(crate) project: String,
     pub(crate) contexts: BTreeMap<String, PathBuf>,
@@ -89,7 +92,10 @@ pub(crate) async fn solve(plan: &Plan, with: Surroundings) -> Result<Snapshot, B
     cancel.cancel();
     result?;
     match solve.outcome(plan.target) {
-        Some(Outcome::Snapshot(snapshot)) => Ok(snapshot),
+        Some(Outcome::Snapshot(snapshot)) => {
+            vertex::take_from_layouts(&solve, plan.target, &snapshot).await?;
+            Ok(snapshot)
+        }
         _ => Err(BuildError::Plan { detail: "its target is not a file system".to_owned() }),
     }
 }
@@ -143,6 +149,8 @@ async fn run(solve: &Solve, id: VertexId, cancel: &CancellationToken) -> Result<
 impl Solve {
     /// Opens the contexts and begins to select from them.
     async fn prepare(plan: &Plan, with: Surroundings) -> Result<Self, BuildError> {
+        let devices = Devices::for_graph(&plan.graph, &with.host.device_directories);
+        entitlement::check(&plan.graph, &with.entitlements, &devices)?;
         let mut contexts = HashMap::new();
         for (id, vertex) in plan.graph.iter() {
             let Op::Source(Source::Context { name, ignore }) = &vertex.op else { continue };
@@ -167,10 +175,10 @@ impl Solve {
             progress: with.progress,
             host: with.host,
             credentials: with.credentials,
+            devices: Arc::new(devices),
             bases: with.bases,
             writeback: with.writeback,
             project: with.project,
-            platform: plan.platform.clone(),
             outcomes: (0..plan.graph.len()).map(|_| OnceLock::new()).collect(),
             graph: plan.graph.clone(),
             contexts,

@@ -64,6 +64,13 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
             };
             Ok(Outcome::Snapshot(Fetcher::snapshot(&record)?))
         }
+        Source::Layout { image, platform } => {
+            let record = match solve.bases.in_layout(image, platform) {
+                Some(record) => record,
+                None => solve.fetcher.layout(image, platform, &solve.progress).await?,
+            };
+            Ok(Outcome::Snapshot(Fetcher::snapshot(&record)?))
+        }
         Source::Http(http) => {
             let loaded = source::http::load(store, solve.fetcher.client(), http, name, progress).await?;
             Ok(loaded_layer(solve, loaded))
@@ -74,6 +81,20 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
             Ok(loaded_layer(solve, loaded))
         }
     }
+}
+
+/// Takes what only an OCI layout has of a result into the store.
+pub(super) async fn take_from_layouts(
+    solve: &Solve,
+    target: VertexId,
+    snapshot: &Snapshot,
+) -> Result<(), BuildError> {
+    let taken = solve.fetcher.take_from_layouts(snapshot, &solve.progress).await;
+    taken.map_err(|error| {
+        let display = solve.graph.get(target).map(|vertex| vertex.display.clone()).unwrap_or_default();
+        let (name, location, log) = (display.name, display.location, Vec::new());
+        BuildError::Step { name, location, log, cause: Box::new(error.into()) }
+    })
 }
 
 /// A source's layer; a new one is to outlive a crash as one of a step is.
@@ -178,6 +199,7 @@ pub(super) fn keep(
         notes: Vec::new(),
         layer: Some(info.diff_id.clone()),
         created,
+        origin: None,
         milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     solve.store.records().put(&record)?;

@@ -165,7 +165,8 @@ fn parts(git: &Command, source: &Git, commit: &str) -> KeyBuilder {
     let builder = KeyBuilder::new("git")
         .part("commit", commit)
         .part("directory", source.subdir.as_deref().unwrap_or_default())
-        .part("submodules", if source.submodules { "yes" } else { "no" });
+        .part("submodules", if source.submodules { "yes" } else { "no" })
+        .part("times", if source.fetch_times { "of the fetch" } else { "of the commit" });
     if !source.keep_git_dir {
         return builder;
     }
@@ -180,6 +181,12 @@ async fn resolve(git: &Command, source: &Git) -> Result<Resolved, GitError> {
     let wrong = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     if reference.starts_with('-') || reference.contains(wrong) {
         return Err(GitError::Unusable { what: "reference", text: reference.to_owned() });
+    }
+    // A commit that is vouched for needs no reference: nobody is asked what that stands for by now.
+    let vouched = source.checksum.as_deref().filter(|_| source.by_commit);
+    if let Some(commit) = vouched.filter(|commit| is_commit(commit)) {
+        let commit = Some(commit.to_ascii_lowercase());
+        return Ok(Resolved { name: None, commit, tag: None });
     }
     if is_commit(reference) {
         let commit = Some(reference.to_ascii_lowercase());

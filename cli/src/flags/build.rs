@@ -5,8 +5,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use kiln_graph::{Entitlements, GrantError};
 
 use super::call::{AnswerFormat, CallSpec, Question};
+use super::contexts::ContextSpec;
 use super::credentials::{AgentSpec, SecretSpec};
 use super::output::OutputSpec;
 
@@ -25,6 +27,10 @@ pub struct BuildFlags {
     /// Set build-time variables; `NAME` alone takes the value from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     pub build_args: Vec<String>,
+    /// Additional build context (format: "NAME=VALUE"): a directory, docker-image://REF, oci-layout://DIR[:TAG][@DIGEST], or
+    /// the URL of a repository, a file or an archive; FROM, COPY --from, RUN --mount=from and stages of that name mean it
+    #[arg(long = "build-context", value_name = "NAME=VALUE", value_parser = ContextSpec::parse)]
+    pub contexts: Vec<ContextSpec>,
     /// Set metadata for an image
     #[arg(long = "label", value_name = "KEY[=VALUE]")]
     pub labels: Vec<String>,
@@ -43,6 +49,9 @@ pub struct BuildFlags {
     /// Networking mode of RUN: default, host or none
     #[arg(long, value_name = "MODE")]
     pub network: Option<String>,
+    /// Grant what RUN may ask for beyond the ordinary: network.host, security.insecure or device[=NAME[,alias=OTHER]]
+    #[arg(long, value_name = "ENTITLEMENT", value_parser = entitlement)]
+    pub allow: Vec<String>,
     /// Target platform of the build
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
@@ -101,6 +110,12 @@ impl BuildFlags {
     pub fn answer_format(&self) -> AnswerFormat {
         self.call.and_then(|call| call.format).or(self.format).unwrap_or_default()
     }
+}
+
+/// An entitlement as it is written, if it is one.
+fn entitlement(text: &str) -> Result<String, GrantError> {
+    Entitlements::default().grant(text)?;
+    Ok(text.to_owned())
 }
 
 /// How a build shows what it does.

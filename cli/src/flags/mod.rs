@@ -7,6 +7,7 @@
 pub mod boolean;
 pub mod build;
 pub mod call;
+pub mod contexts;
 pub mod credentials;
 pub mod images;
 pub mod output;

@@ -7,10 +7,8 @@
 /// Flags of `docker build` and `docker buildx build`.
 const BUILD: &[&str] = &[
     "--add-host",
-    "--allow",
     "--annotation",
     "--attest",
-    "--build-context",
     "--builder",
     "--cache-from",
     "--cache-to",

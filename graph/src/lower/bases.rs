@@ -133,7 +133,7 @@ fn place_of(stages: &Stages<'_>, index: usize, request: &BaseRequest) -> Span {
     if is_it(stage.origin.clone().ok()) {
         return stage.source.from.base.span;
     }
-    let mut named = stage.source.instructions.iter().flat_map(named_sources);
+    let mut named = stage.instructions().iter().flat_map(named_sources);
     let found = named.find(|from| is_it(stages.named_origin(index, from).ok()));
     found.map_or(stage.source.from.span, |from| from.span)
 }
@@ -152,12 +152,12 @@ fn take_triggers(
         }
         let stage = stages.get(index);
         let texts = match &stage.origin {
-            Ok(Origin::Stage(base)) => onbuild::of_stage(&stages.get(*base).source.instructions),
-            Ok(Origin::Image(request)) => {
+            Ok(Origin::Stage(base)) => onbuild::of_stage(stages.get(*base).instructions()),
+            Ok(Origin::Image(request)) if !stage.replaced => {
                 let base = resolved.get(request).into_iter();
                 base.flat_map(|base| &base.config.config.on_build).map(String::as_str).collect()
             }
-            Ok(Origin::Scratch) | Err(_) => Vec::new(),
+            Ok(Origin::Image(_) | Origin::Scratch | Origin::Files { .. }) | Err(_) => Vec::new(),
         };
         let triggers = onbuild::parse(texts, stage.source.from.span, diagnostics);
         any |= !triggers.is_empty();

@@ -11,7 +11,10 @@
 mod assembly;
 mod bases;
 mod config;
+mod context_files;
+mod contexts;
 mod copy;
+mod device;
 mod expose;
 mod files;
 mod gotext;
@@ -32,11 +35,12 @@ mod step;
 mod unresolved;
 mod workdir;
 
-use kiln_parser::check::BUILD_ARGUMENT;
+use kiln_parser::check::{BUILD_ARGUMENT, frontend};
 use kiln_parser::instruction::Dockerfile;
 use kiln_parser::span::Span;
 use kiln_parser::{Checks, Diagnostic};
 
+pub use contexts::{ContextNameError, NamedContext, context_name};
 pub use options::LowerOptions;
 pub use outline::{Argument, Outline, Parameter, outline};
 pub use remote::source as remote_source;
@@ -48,6 +52,9 @@ use rules::Ignored;
 use scope::Globals;
 use stage::{Build, StageState};
 use stages::Stages;
+
+/// The build argument that names a frontend in place of `# syntax=`.
+const FRONTEND: &str = "BUILDKIT_SYNTAX";
 
 /// What [`lower`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,8 +103,9 @@ fn try_lower(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Plan, Option<Box<Diagnostic>>> {
     let platforms = platforms(options)?;
+    diagnostics.extend(options.build_args.get(FRONTEND).and_then(|name| frontend(name, Span::default())));
     let globals = Globals::new(dockerfile, options, &platforms, diagnostics);
-    let mut stages = Stages::new(dockerfile, &globals, &platforms);
+    let mut stages = Stages::new(dockerfile, &globals, &platforms, options);
     let target = stages.find_target(options.target.as_deref())?;
     if options.check && options.target.is_none() {
         stages.mark_all_needed();
@@ -127,6 +135,7 @@ fn try_lower(
     }
     let unused = scope::unused_build_args(dockerfile, &stages, options);
     diagnostics.extend(unused);
+    diagnostics.extend(contexts::unused(dockerfile, &stages, options));
     let Some(state) = done.get_mut(target).and_then(Option::take) else { return Err(None) };
     finish(state, assembly, options, &platforms)
 }

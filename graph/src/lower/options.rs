@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::contexts::NamedContext;
+use crate::entitlement::Entitlements;
 use crate::op::Network;
 
 /// The choices that are not in the Dockerfile.
@@ -22,10 +24,14 @@ pub struct LowerOptions {
     pub build_platform: String,
     /// The ignore patterns of the context, in order.
     pub ignore: Vec<String>,
+    /// `--build-context`, under the names that [`context_name`](super::context_name) makes.
+    pub contexts: BTreeMap<String, NamedContext>,
     /// `--no-cache`: RUN, COPY and ADD are done again.
     pub no_cache: bool,
     /// `--network`: for each RUN that does not choose its own.
     pub network: Network,
+    /// `--allow`: what each RUN may ask for.
+    pub entitlements: Entitlements,
     /// True when the file is only checked: without a target every stage is looked at, and a base that cannot be
     /// resolved is no mistake. Nothing is concluded from what such a base may hold.
     pub check: bool,
@@ -41,8 +47,10 @@ impl Default for LowerOptions {
             platform_is_default: true,
             build_platform: "linux/amd64".to_owned(),
             ignore: Vec::new(),
+            contexts: BTreeMap::new(),
             no_cache: false,
             network: Network::Host,
+            entitlements: Entitlements::default(),
             check: false,
         }
     }

@@ -63,7 +63,7 @@ pub fn outline(dockerfile: &Dockerfile, options: &LowerOptions) -> Result<Outlin
     if let Some(error) = found.into_iter().find(Diagnostic::is_error) {
         return Err(Box::new(error));
     }
-    let mut stages = Stages::new(dockerfile, &globals, &platforms);
+    let mut stages = Stages::new(dockerfile, &globals, &platforms, options);
     let target = stages.find_target(options.target.as_deref())?;
     stages.mark_needed(target);
     let mut survey = Survey { dockerfile, options, globals: &globals, all: Vec::new() };
@@ -99,10 +99,12 @@ impl Survey<'_> {
         {
             seen.environment = base.environment.clone();
         }
-        for word in stage.source.from.platform.iter().chain([&stage.source.from.base]) {
+        let from = &stage.source.from;
+        // What a named context stands for is not taken from the FROM.
+        for word in from.platform.iter().chain([&from.base]).filter(|_| !stage.replaced) {
             self.global_args(&self.globals.expand_from(word)?.used, &mut seen.args);
         }
-        for instruction in &stage.source.instructions {
+        for instruction in stage.instructions() {
             match &instruction.command {
                 Command::Arg(declarations) => {
                     for declaration in declarations {
@@ -174,6 +176,7 @@ impl Survey<'_> {
     }
 
     fn mount(&self, mount: &Mount, span: Span, seen: &Seen) -> Option<(MountKind, Parameter)> {
+        let mount = mount.settled(|word| Ok(self.expand(word, seen))).ok()?;
         let expanded = |word: &Option<Word>| word.as_ref().map(|word| self.expand(word, seen));
         let given = expanded(&mount.id).filter(|id| !id.is_empty());
         let target = || expanded(&mount.target).unwrap_or_default();

@@ -25,6 +25,8 @@ pub(super) struct GitAddress {
     pub checksum: Option<String>,
     pub keep_git_dir: Option<bool>,
     pub submodules: Option<bool>,
+    pub by_commit: bool,
+    pub fetch_times: bool,
 }
 
 impl GitAddress {
@@ -44,6 +46,11 @@ impl GitAddress {
         if let Some(commit) = checksum.as_deref().filter(|commit| !is_commit(commit)) {
             return Err(format!("`{commit}` is not a commit: a git checksum is 7 to 64 hexadecimal digits"));
         }
+        let by_commit = self.by_commit && !self.reference.as_deref().is_some_and(is_whole_commit);
+        if by_commit && !checksum.as_deref().is_some_and(is_whole_commit) {
+            return Err("fetch-by-commit needs a whole commit as the checksum: 40 or 64 hexadecimal digits"
+                .to_owned());
+        }
         Ok(Git {
             remote: self.remote,
             reference: self.reference,
@@ -51,12 +58,18 @@ impl GitAddress {
             keep_git_dir: self.keep_git_dir.or(keep_git_dir).unwrap_or(false),
             submodules: self.submodules.unwrap_or(true),
             checksum,
+            by_commit,
+            fetch_times: self.fetch_times,
         })
     }
 }
 
 fn is_commit(text: &str) -> bool {
     (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_whole_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && is_commit(text)
 }
 
 /// What a word of ADD or COPY names outside the context, if it does; an error if it is malformed.
@@ -150,7 +163,7 @@ fn query(address: &mut GitAddress, query: &str) -> Result<(), String> {
         if seen.contains(&key) {
             return Err(format!("query \"{key}\" has multiple values"));
         }
-        if value.is_empty() && !matches!(key.as_str(), "submodules" | "keep-git-dir") {
+        if value.is_empty() && !matches!(key.as_str(), "submodules" | "keep-git-dir" | "fetch-by-commit") {
             return Err(format!("query \"{key}\" has no value"));
         }
         match key.as_str() {
@@ -165,6 +178,8 @@ fn query(address: &mut GitAddress, query: &str) -> Result<(), String> {
             "checksum" | "commit" => settle("checksum", &mut address.checksum, value)?,
             "keep-git-dir" => address.keep_git_dir = Some(boolean(&key, &value)?),
             "submodules" => address.submodules = Some(boolean(&key, &value)?),
+            "fetch-by-commit" => address.by_commit = boolean(&key, &value)?,
+            "mtime" => address.fetch_times = is_checkout(&value)?,
             _ => return Err(format!("unexpected query \"{key}\"")),
         }
         seen.push(key);
@@ -175,6 +190,15 @@ fn query(address: &mut GitAddress, query: &str) -> Result<(), String> {
     match tag.or(branch) {
         Some(name) => settle("ref", &mut address.reference, name),
         None => Ok(()),
+    }
+}
+
+/// Whether files are to have the time of the checkout.
+fn is_checkout(value: &str) -> Result<bool, String> {
+    match value {
+        "checkout" => Ok(true),
+        "commit" => Ok(false),
+        _ => Err(format!("invalid mtime value: \"{value}\" (must be \"checkout\" or \"commit\")")),
     }
 }
 
@@ -302,6 +326,15 @@ mod tests {
         let all = address("https://h/x.git?keep-git-dir&submodules=0&commit=0123456#r");
         assert_eq!((all.keep_git_dir, all.submodules), (Some(true), Some(false)));
         assert_eq!(all.checksum.as_deref(), Some("0123456"));
+        assert!(address("https://h/x.git?mtime=checkout").fetch_times);
+        assert!(!address("https://h/x.git?mtime=commit").fetch_times);
+        let commit = "0123456789".repeat(4);
+        let pinned = address(&format!("https://h/x.git?fetch-by-commit&commit={commit}#main"));
+        let pinned = pinned.with_flags(None, None).unwrap();
+        assert_eq!(
+            (pinned.by_commit, pinned.checksum, pinned.reference.as_deref()),
+            (true, Some(commit), Some("main"))
+        );
     }
 
     #[test]
@@ -313,6 +346,12 @@ mod tests {
             ("https://h/x.git?depth=1", "unexpected query \"depth\""),
             ("https://h/x.git?tag=a&branch=b", "branch conflicts with tag"),
             ("https://h/x.git?submodules=maybe", "invalid submodules value: \"maybe\""),
+            (
+                "https://h/x.git?mtime=now",
+                "invalid mtime value: \"now\" (must be \"checkout\" or \"commit\")",
+            ),
+            ("https://h/x.git?mtime=", "query \"mtime\" has no value"),
+            ("https://h/x.git?fetch-by-commit=2", "invalid fetch-by-commit value: \"2\""),
         ] {
             assert_eq!(parse(word).unwrap_err(), expected);
         }
@@ -320,6 +359,8 @@ mod tests {
         assert!(with("https://h/x.git?keep-git-dir=0", Some(true), None).is_err());
         assert!(with("https://h/x.git?checksum=0123456", None, Some("0123457")).is_err());
         assert!(with("https://h/x.git", None, Some("sha256:0")).is_err());
+        assert!(with("https://h/x.git?fetch-by-commit", None, None).is_err());
+        assert!(with("https://h/x.git?fetch-by-commit", None, Some("0123456")).is_err());
         assert!(with("https://h/x.git", Some(true), Some("0123456")).unwrap().keep_git_dir);
     }
 }

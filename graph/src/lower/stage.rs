@@ -162,13 +162,10 @@ impl Build<'_> {
                 Some(StageState::new(vertex, scratch_config(&stage.platform), stage.platform.to_string()))
             }
             Origin::Files { name, source } => {
-                let shown = progress.name(&stage.label, &format!("FROM {name}"));
-                let location = Some(self.lines.location(stage.source.from.span));
-                let label = stage.label.clone();
-                let display = Display { name: shown, stage: label, location, ..Display::default() };
+                let display = self.from_display(index, progress, &format!("FROM {name}"));
                 let vertex = context_files::root(assembly, name, source, display);
-                let config = scratch_config(&stage.platform);
-                let mut state = StageState::new(vertex, config, stage.platform.to_string());
+                let (config, platform) = (scratch_config(&stage.platform), stage.platform.to_string());
+                let mut state = StageState::new(vertex, config, platform);
                 state.record_layer(&format!("FROM {name}"));
                 Some(state)
             }
@@ -177,14 +174,19 @@ impl Build<'_> {
                     return self.options.check.then(|| self.start_unknown(request, assembly));
                 };
                 diagnostics.extend(platform_mismatch(request, &base.config, stage.source.from.base.span));
-                let name = progress.name(&stage.label, &from_text(request, &base.digest));
-                let location = Some(self.lines.location(stage.source.from.span));
-                let stage = stage.label.clone();
-                let display = Display { name, stage, location, ..Display::default() };
+                let display = self.from_display(index, progress, &from_text(request, &base.digest));
                 let vertex = assembly.source(self.image(request), display);
                 Some(StageState::new(vertex, inherited_config(&base.config), request.platform.clone()))
             }
         }
+    }
+
+    /// How the beginning of a stage is shown.
+    fn from_display(&self, index: usize, progress: &mut Progress, text: &str) -> Display {
+        let stage = self.stages.get(index);
+        let name = progress.name(&stage.label, text);
+        let location = Some(self.lines.location(stage.source.from.span));
+        Display { name, stage: stage.label.clone(), location, ..Display::default() }
     }
 
     /// The state of a stage in a check that could not learn about its base.

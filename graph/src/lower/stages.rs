@@ -9,13 +9,16 @@ use kiln_parser::instruction::{self, Command, Copy, Dockerfile, Instruction, Wor
 use kiln_parser::span::Span;
 use kiln_parser::suggest;
 
+use super::contexts;
+use super::options::LowerOptions;
 use super::platform::Platform;
 use super::scope::{Environment, FromWord, Globals, expansion_failed};
 use super::{Checked, Platforms, mounts, rules};
+use crate::op::Source;
 use crate::plan::BaseRequest;
 
 /// The base that has no files.
-const SCRATCH: &str = "scratch";
+pub(super) const SCRATCH: &str = "scratch";
 
 /// What a stage, or a `COPY --from`, takes its files from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,13 @@ pub(super) enum Origin {
     Scratch,
     /// An image.
     Image(BaseRequest),
+    /// The files of a named context.
+    Files {
+        /// Its name.
+        name: String,
+        /// The files.
+        source: Source,
+    },
 }
 
 /// A stage and what is known about it before it is lowered.
@@ -35,37 +45,70 @@ pub(super) struct Stage<'a> {
     pub platform: Platform,
     /// The name in progress lines: `build`, `stage-1`, or empty in a file of a single stage.
     pub label: String,
+    /// What its FROM names, variables expanded; `None` if that cannot be said.
+    pub base: Option<String>,
+    /// Whether a named context stands for the stage: it is what the context is, and nothing of it is done.
+    pub replaced: bool,
     /// Instructions of the base's ONBUILD, which run before the stage's own.
     pub triggers: Vec<Instruction>,
     warnings: Vec<Diagnostic>,
     needed: bool,
 }
 
+impl<'a> Stage<'a> {
+    /// What is done in it.
+    pub fn instructions(&self) -> &'a [Instruction] {
+        if self.replaced { &[] } else { &self.source.instructions }
+    }
+}
+
 /// All stages of a file.
 pub(super) struct Stages<'a> {
     all: Vec<Stage<'a>>,
     globals: &'a Globals,
+    options: &'a LowerOptions,
     target_platform: Platform,
 }
 
 impl<'a> Stages<'a> {
-    pub fn new(dockerfile: &'a Dockerfile, globals: &'a Globals, platforms: &Platforms) -> Self {
+    pub fn new(
+        dockerfile: &'a Dockerfile,
+        globals: &'a Globals,
+        platforms: &Platforms,
+        options: &'a LowerOptions,
+    ) -> Self {
         let target_platform = platforms.target.clone();
-        let mut stages = Self { all: Vec::with_capacity(dockerfile.stages.len()), globals, target_platform };
+        let all = Vec::with_capacity(dockerfile.stages.len());
+        let mut stages = Self { all, globals, options, target_platform };
         let single = dockerfile.stages.len() == 1;
         for (index, source) in dockerfile.stages.iter().enumerate() {
             let mut warnings = Vec::new();
             let platform = stages.platform_of(source, platforms, &mut warnings);
-            let origin =
-                platform.clone().and_then(|platform| stages.origin_of(source, &platform, &mut warnings));
+            let base = platform.clone().and_then(|_| stages.base_of(source, &mut warnings));
+            let platform_known = platform.as_ref().unwrap_or(&platforms.target);
+            let origin = base.clone().map(|name| stages.origin_of(name, platform_known));
+            let instead = stages.replacement(source, platform_known);
+            // A check that is not about one target looks at every instruction there is.
+            let replaced = instead.is_some() && !(options.check && options.target.is_none());
+            let origin = origin.map(|origin| instead.unwrap_or(origin));
             let label = match &source.from.name {
                 _ if single => String::new(),
                 Some(name) => name.value.clone(),
                 None => format!("stage-{index}"),
             };
             let platform = platform.unwrap_or_else(|_| platforms.target.clone());
-            let triggers = Vec::new();
-            stages.all.push(Stage { source, origin, platform, label, triggers, warnings, needed: false });
+            let (triggers, base) = (Vec::new(), base.ok());
+            stages.all.push(Stage {
+                source,
+                origin,
+                platform,
+                label,
+                base,
+                replaced,
+                triggers,
+                warnings,
+                needed: false,
+            });
         }
         stages
     }
@@ -94,6 +137,16 @@ impl<'a> Stages<'a> {
     /// The names of the global scope, those that every build has among them.
     pub fn automatic_names(&self) -> impl Iterator<Item = &str> {
         self.globals.environment.names()
+    }
+
+    /// The names of the named contexts, for suggestions.
+    pub fn contexts(&self) -> impl Iterator<Item = &str> {
+        self.options.contexts.keys().map(String::as_str)
+    }
+
+    /// The named context that asks for this image, if one does.
+    pub fn context_of(&self, request: &BaseRequest) -> Option<&str> {
+        contexts::name_of(self.options, request)
     }
 
     /// The names of the stages, for suggestions.
@@ -132,7 +185,7 @@ impl<'a> Stages<'a> {
             if !std::mem::replace(&mut self.all[index].needed, true) {
                 pending.extend(self.origins(index).filter_map(|origin| match origin {
                     Origin::Stage(stage) => Some(stage),
-                    Origin::Scratch | Origin::Image(_) => None,
+                    Origin::Scratch | Origin::Image(_) | Origin::Files { .. } => None,
                 }));
             }
         }
@@ -157,7 +210,7 @@ impl<'a> Stages<'a> {
     /// Everything that the stage takes files from.
     pub fn origins(&self, index: usize) -> impl Iterator<Item = Origin> {
         let stage = &self.all[index];
-        let instructions = stage.triggers.iter().chain(&stage.source.instructions);
+        let instructions = stage.triggers.iter().chain(stage.instructions());
         let named = instructions.flat_map(named_sources);
         let named = named.filter_map(move |from| self.named_origin(index, from).ok());
         stage.origin.iter().cloned().chain(named)
@@ -190,6 +243,11 @@ impl<'a> Stages<'a> {
         let name = expanded.value;
         let found = self.named(&name, index).or_else(|| self.named(&name, self.len()));
         let found = found.or_else(|| name.parse::<usize>().ok());
+        let replaced = found.and_then(|stage| self.all.get(stage)).filter(|stage| stage.replaced);
+        if let Some(stage) = replaced {
+            // A context is there from the beginning, wherever the stage stands.
+            return stage.origin.clone();
+        }
         match found {
             Some(stage) if stage < index => Ok(Origin::Stage(stage)),
             Some(stage) if stage == index => {
@@ -207,8 +265,24 @@ impl<'a> Stages<'a> {
                 Err(error("unknown-stage", message))
             }
             None if name.is_empty() => Err(error("empty-from", "--from is empty".to_owned())),
-            None => Ok(outside(name, &self.target_platform)),
+            None => Ok(self.outside(name, &self.target_platform)),
         }
+    }
+
+    /// What a name stands for that no stage has.
+    fn outside(&self, name: String, platform: &Platform) -> Origin {
+        if name == SCRATCH {
+            return Origin::Scratch;
+        }
+        contexts::find(self.options, &name, platform).unwrap_or_else(|| {
+            Origin::Image(BaseRequest { reference: name, platform: platform.to_string(), layout: None })
+        })
+    }
+
+    /// What a named context puts in place of a stage.
+    fn replacement(&self, source: &instruction::Stage, platform: &Platform) -> Option<Origin> {
+        let name = source.from.name.as_ref()?;
+        contexts::find(self.options, &name.value.to_lowercase(), platform)
     }
 
     fn platform_of(
@@ -229,12 +303,8 @@ impl<'a> Stages<'a> {
         Platform::parse(&text, Some(&platforms.build)).map_err(|cause| error(cause.to_string()))
     }
 
-    fn origin_of(
-        &self,
-        source: &instruction::Stage,
-        platform: &Platform,
-        warnings: &mut Vec<Diagnostic>,
-    ) -> Checked<Origin> {
+    /// What a FROM names.
+    fn base_of(&self, source: &instruction::Stage, warnings: &mut Vec<Diagnostic>) -> Checked<String> {
         let base = &source.from.base;
         warnings.extend(rules::default_base(base, self.globals));
         let FromWord { value: name, warnings: found, .. } = self.globals.expand_from(base)?;
@@ -245,11 +315,15 @@ impl<'a> Stages<'a> {
                 .with_help("give the ARG a default before the first FROM, or set it with --build-arg");
             return Err(Box::new(blank));
         }
+        Ok(name)
+    }
+
+    fn origin_of(&self, name: String, platform: &Platform) -> Origin {
         let earlier = self.all.len();
         let index = name.parse::<usize>().ok().filter(|index| *index < earlier);
         match self.named(&name, earlier).or(index) {
-            Some(stage) => Ok(Origin::Stage(stage)),
-            None => Ok(outside(name, platform)),
+            Some(stage) => Origin::Stage(stage),
+            None => self.outside(name, platform),
         }
     }
 
@@ -269,12 +343,4 @@ pub(super) fn named_sources(instruction: &Instruction) -> Vec<&Word> {
         Command::Run(run) => run.mounts.iter().filter_map(mounts::named_source).collect(),
         _ => Vec::new(),
     }
-}
-
-/// What a name stands for that no stage has.
-fn outside(name: String, platform: &Platform) -> Origin {
-    if name == SCRATCH {
-        return Origin::Scratch;
-    }
-    Origin::Image(BaseRequest { reference: name, platform: platform.to_string() })
 }

@@ -32,6 +32,10 @@ pub(super) fn unknown_bases(stages: &Stages<'_>, unknown: Vec<Unresolved>) -> Ve
 pub(super) fn unresolved(stages: &Stages<'_>, failed: Unresolved) -> Diagnostic {
     let Unresolved { request, failure, span } = failed;
     let error = Diagnostic::error("base-image", failure.message, span);
+    if let Some(name) = stages.context_of(&request) {
+        let error = error.with_note(format!("`{name}` is the build context that was given for this name"));
+        return failure.help.into_iter().fold(error, Diagnostic::with_help);
+    }
     // Who has written that very name need not be told to check it.
     let help = failure.help.filter(|_| !is_stage(stages, &request));
     match (stage_meant(stages, &request), help) {
@@ -45,12 +49,20 @@ pub(super) fn unresolved(stages: &Stages<'_>, failed: Unresolved) -> Diagnostic 
 /// The stage that may have been meant by the name of an image.
 fn stage_meant(stages: &Stages<'_>, request: &BaseRequest) -> Option<String> {
     let name = &request.reference;
+    if stages.context_of(request).is_some() {
+        return None;
+    }
     if is_stage(stages, request) {
         return Some(format!(
             "a stage named `{name}` is defined later: FROM can only name a stage before it"
         ));
     }
-    suggest::nearest(name, stages.names()).map(|stage| format!("did you mean the stage `{stage}`?"))
+    let stage =
+        suggest::nearest(name, stages.names()).map(|stage| format!("did you mean the stage `{stage}`?"));
+    stage.or_else(|| {
+        let context = suggest::nearest(name, stages.contexts())?;
+        Some(format!("did you mean the build context `{context}`?"))
+    })
 }
 
 fn is_stage(stages: &Stages<'_>, request: &BaseRequest) -> bool {

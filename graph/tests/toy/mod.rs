@@ -35,7 +35,11 @@ impl ResolveBase for Bases {
 fn resolve(request: &BaseRequest) -> Result<ResolvedBase, ResolveFailure> {
     let mut config = debian(&request.platform);
     match request.reference.as_str() {
-        "debian:12" | "docker.io/library/debian:12" | "alpine" | "golang:1.22" => {}
+        "debian:12"
+        | "docker.io/library/debian:12"
+        | "alpine"
+        | "golang:1.22"
+        | "oci-layout:///srv/layout" => {}
         "service" => config.config = service(),
         "bare" => {
             config.config = ContainerConfig::default();

@@ -36,8 +36,12 @@ pub(super) async fn checkout(
         let args = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"];
         git.run_in(&tree, "fetch the submodules of", &args).await?;
     }
-    let time = git.run_in(&tree, "read", &["show", "--no-patch", "--format=%ct", &commit]).await?;
-    let time = time.trim().parse::<i64>().unwrap_or_default();
+    let time = if source.fetch_times {
+        jiff::Timestamp::now().as_second()
+    } else {
+        let time = git.run_in(&tree, "read", &["show", "--no-patch", "--format=%ct", &commit]).await?;
+        time.trim().parse::<i64>().unwrap_or_default()
+    };
     let keeps = source.keep_git_dir && source.subdir.is_none();
     if keeps {
         settle(git, &tree).await?;

@@ -77,6 +77,8 @@ impl Bench {
             keep_git_dir: false,
             submodules: true,
             checksum: None,
+            by_commit: false,
+            fetch_times: false,
         }
     }
 

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kiln_builder::{Fetched, FetchedContext};
+use kiln_graph::op::Source;
 use kiln_parser::dockerignore;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::source::{
     BuildSource, ContextDir, IgnoreFile, MAX_DOCKERFILE, STDIN, read_limited, read_stdin, to_text,
 };
-use super::{credentials, progress_kind};
+use super::{contexts, credentials, progress_kind};
 use crate::error::CliError;
 use crate::flags::build::BuildFlags;
 use crate::session::Session;
@@ -43,7 +44,10 @@ pub fn read(flags: &BuildFlags, session: &Session) -> Result<Option<BuildSource>
     }
     let source = kiln_graph::remote_source(context);
     let source = source.map_err(|message| CliError::usage(format!("the build context: {message}")))?;
-    let Some(source) = source else { return Ok(None) };
+    let Some(mut source) = source else { return Ok(None) };
+    if let Source::Git(git) = &mut source {
+        git.keep_git_dir |= contexts::keeps_git_dir(flags, &session.environment)?;
+    }
     let builder = session.builder()?;
     let credentials = credentials::read(flags, &session.environment)?;
     let view = session.view(progress_kind(flags, session)?);

@@ -1,6 +1,6 @@
 //! What went wrong in a build, shown at its place: mistakes in the Dockerfile, warnings, a step that failed.
 
-use kiln_builder::BuildError;
+use kiln_builder::{BuildError, Place};
 use kiln_graph::Location;
 use kiln_parser::span::Span;
 use kiln_parser::{Diagnostic, Severity};
@@ -72,9 +72,12 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
 
 /// What the user can do; a pattern that leaves a file out is shown with its line.
 fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
-    let ignored = error.ignored_by().and_then(|rule| {
-        let file = source.ignore_file.as_ref()?;
-        let (line, pattern) = (file.lines.get(rule)?, source.ignore.get(rule)?);
+    let ignored = error.ignored_by().and_then(|(place, rule)| {
+        let (file, pattern) = match place {
+            Place::NamedContext { name } => source.named.ignore_line(name, rule)?,
+            _ => (source.ignore_file.as_ref()?, source.ignore.get(rule)?.as_str()),
+        };
+        let line = file.lines.get(rule)?;
         Some(format!("it exists, but line {line} of {} leaves it out: `{pattern}`", file.name))
     });
     ignored.or_else(|| error.hint())

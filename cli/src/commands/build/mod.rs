@@ -5,6 +5,7 @@
 //! went wrong. Nothing is named before everything has succeeded.
 
 pub mod call;
+mod contexts;
 mod credentials;
 mod elsewhere;
 mod failure;
@@ -12,7 +13,6 @@ mod options;
 mod results;
 mod source;
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -118,13 +118,17 @@ impl Job<'_> {
         bases: kiln_builder::Bases,
         progress: &Progress,
     ) -> Result<ImageRecord, CliError> {
-        let context = self.source.context.as_ref();
-        let context = context.map(|dir| (Source::MAIN_CONTEXT.to_owned(), dir.path().to_owned()));
+        let mut contexts = self.source.named.directories.clone();
+        // No other context is ever asked for by this name.
+        contexts.remove(Source::MAIN_CONTEXT);
+        let main = self.source.context.as_ref();
+        contexts.extend(main.map(|dir| (Source::MAIN_CONTEXT.to_owned(), dir.path().to_owned())));
         let request = BuildRequest {
             plan,
-            contexts: context.into_iter().collect::<BTreeMap<_, _>>(),
+            contexts,
             bases,
             credentials: self.credentials.clone(),
+            entitlements: self.options.entitlements.clone(),
             project: self.source.project.clone(),
             cancel: self.cancel.clone(),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kiln_graph::Entitlements;
 use kiln_graph::lower::LowerOptions;
 use kiln_graph::op::Network;
 
@@ -25,14 +26,19 @@ pub fn read(flags: &BuildFlags, source: &BuildSource, session: &Session) -> Resu
         platform_is_default: is_default,
         build_platform: host_platform(),
         ignore: source.ignore.clone(),
+        contexts: source.named.all.clone(),
         no_cache: flags.no_cache,
         network: network(flags.network.as_deref())?,
+        entitlements: entitlements(flags)?,
         check: false,
     })
 }
 
 /// `NAME=VALUE`, or `NAME` for the environment's value; a variable that is not set is no argument.
-fn build_args(given: &[String], environment: &Environment) -> Result<BTreeMap<String, String>, CliError> {
+pub(super) fn build_args(
+    given: &[String],
+    environment: &Environment,
+) -> Result<BTreeMap<String, String>, CliError> {
     let mut args = BTreeMap::new();
     if let Some(epoch) = environment.variable(SOURCE_DATE_EPOCH) {
         args.insert(SOURCE_DATE_EPOCH.to_owned(), epoch.to_owned());
@@ -76,6 +82,16 @@ fn network(mode: Option<&str>) -> Result<Network, CliError> {
     }
 }
 
+/// What RUN may ask for. On the host's network it is by default; a build that turns that off has to grant it again.
+fn entitlements(flags: &BuildFlags) -> Result<Entitlements, CliError> {
+    let network_host = network(flags.network.as_deref())? == Network::Host;
+    let mut granted = Entitlements { network_host, ..Entitlements::default() };
+    for text in &flags.allow {
+        granted.grant(text).map_err(|error| CliError::usage(error.to_string()))?;
+    }
+    Ok(granted)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -101,6 +117,18 @@ mod tests {
         let expected = vec![("a".to_owned(), "b=c".to_owned()), ("d".to_owned(), String::new())];
         assert_eq!(labels(&strings(&["a=b=c", "d"])).unwrap(), expected);
         assert!(labels(&strings(&["=x"])).is_err());
+    }
+
+    #[test]
+    fn a_build_without_network_has_to_be_granted_the_hosts() {
+        let granted = |network: Option<&str>, allow: &[&str]| {
+            let network = network.map(str::to_owned);
+            entitlements(&BuildFlags { network, allow: strings(allow), ..BuildFlags::default() }).unwrap()
+        };
+        assert!(granted(None, &[]).network_host && granted(Some("host"), &[]).network_host);
+        assert!(!granted(Some("none"), &[]).network_host);
+        assert!(granted(Some("none"), &["network.host"]).network_host);
+        assert!(!granted(None, &[]).security_insecure && granted(None, &["security.insecure"]).security_insecure);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kiln_builder::FetchedContext;
 use kiln_parser::dockerignore;
 
+use super::contexts::{self, NamedContexts};
 use super::elsewhere;
 use crate::error::CliError;
 use crate::flags::build::BuildFlags;
@@ -32,6 +33,8 @@ pub struct BuildSource {
     pub ignore: Vec<String>,
     /// Where they stand.
     pub ignore_file: Option<IgnoreFile>,
+    /// The contexts that were given by name.
+    pub named: NamedContexts,
     /// Which Dockerfile this is, the same for every build of it.
     pub project: String,
 }
@@ -67,16 +70,18 @@ pub struct IgnoreFile {
 impl BuildSource {
     /// A Dockerfile and nothing else.
     pub fn new(name: String, text: String) -> Self {
-        let (ignore, project) = (Vec::new(), String::new());
-        Self { name, text, context: None, ignore, ignore_file: None, project }
+        let (ignore, named, project) = (Vec::new(), NamedContexts::default(), String::new());
+        Self { name, text, context: None, ignore, ignore_file: None, named, project }
     }
 
     /// Reads what the flags name, fetching it first where it is not a directory.
     pub fn obtain(flags: &BuildFlags, session: &Session) -> Result<Self, CliError> {
-        match elsewhere::read(flags, session)? {
-            Some(source) => Ok(source),
-            None => Self::read(flags),
-        }
+        let named = contexts::read(flags, &session.environment)?;
+        let source = match elsewhere::read(flags, session)? {
+            Some(source) => source,
+            None => Self::read(flags)?,
+        };
+        Ok(Self { named, ..source })
     }
 
     /// Reads a directory.
@@ -174,7 +179,7 @@ pub(super) fn to_text(bytes: Vec<u8>, path: Option<&Path>) -> Result<String, Cli
 }
 
 /// `NAME.dockerignore` beside the Dockerfile wins over the context's own.
-fn read_ignore(
+pub(super) fn read_ignore(
     dockerfile: Option<&Path>,
     context: &Path,
 ) -> Result<(Vec<String>, Option<IgnoreFile>), CliError> {

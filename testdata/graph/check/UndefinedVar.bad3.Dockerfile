@@ -1,0 +1,5 @@
+FROM alpine AS build
+RUN echo $MISSPELT
+COPY $NOWHERE /
+FROM alpine
+COPY --from=build / /
