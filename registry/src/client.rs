@@ -11,6 +11,7 @@ use std::time::Duration;
 use oci_spec::image::{Descriptor, Digest};
 use tokio::sync::OnceCell;
 
+use crate::auth::Logins;
 use crate::blob::BlobReader;
 use crate::document::Document;
 use crate::download::{self, DownloadError, DownloadSink, Downloaded, Validators};
@@ -89,9 +90,22 @@ impl Client {
     /// Makes a client. No file is read and no connection made before the first request.
     pub fn new(options: ClientOptions) -> Result<Self, RegistryError> {
         let options = Arc::new(options);
-        let transport = Transport::new(Arc::clone(&options));
-        let shared = Shared { options, transport, config: OnceCell::new() };
+        let transport = Arc::new(Transport::new(Arc::clone(&options)));
+        let shared = Shared { options, transport, config: OnceCell::new(), logins: None };
         Ok(Self { shared: Arc::new(shared), sessions: Arc::default() })
+    }
+
+    /// This client with the logins that somebody else knows in place of those of docker's configuration file. It
+    /// shares no login with this one.
+    #[must_use]
+    pub fn with_logins(&self, logins: Arc<dyn Logins>) -> Self {
+        let shared = Shared {
+            options: Arc::clone(&self.shared.options),
+            transport: Arc::clone(&self.shared.transport),
+            config: OnceCell::new(),
+            logins: Some(logins),
+        };
+        Self { shared: Arc::new(shared), sessions: Arc::default() }
     }
 
     /// Finds the image that `reference` names for `platform` (`os/architecture[/variant]`) and fetches its

@@ -26,7 +26,7 @@ pub mod testing;
 mod transport;
 mod upload;
 
-pub use auth::AuthError;
+pub use auth::{AuthError, Login, LoginAnswer, Logins};
 pub use blob::BlobReader;
 pub use client::{Client, ClientOptions, Proxies};
 pub use digest::{Verifier, VerifyError, sha256, verify};

@@ -16,7 +16,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::auth::config::DockerConfig;
-use crate::auth::{AuthError, Authority, Scope};
+use crate::auth::{AuthError, Authority, Logins, Scope};
 use crate::client::ClientOptions;
 use crate::endpoint::{HTTP, HTTPS, base_url, is_insecure, is_same_origin, schemes};
 use crate::error::{RegistryError, redact};
@@ -35,8 +35,10 @@ const UPLOAD_PATIENCE: u32 = 5;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: Arc<ClientOptions>,
-    pub(crate) transport: Transport,
+    pub(crate) transport: Arc<Transport>,
     pub(crate) config: OnceCell<Arc<DockerConfig>>,
+    /// Asked for logins in place of the configuration file.
+    pub(crate) logins: Option<Arc<dyn Logins>>,
 }
 
 /// One registry.

@@ -8,6 +8,7 @@
 mod challenge;
 pub(crate) mod config;
 mod helper;
+mod logins;
 mod token;
 
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
+
+pub use logins::{Answer as LoginAnswer, Login, Logins};
 
 pub(crate) use challenge::{Challenge, parse as parse_challenges};
 pub(crate) use token::{Scope, Token, TokenRequest};
@@ -95,6 +98,12 @@ pub enum AuthError {
         path: PathBuf,
         /// The entry below `auths`.
         entry: String,
+    },
+    /// Whoever knows the login did not tell it.
+    #[error("the login could not be asked for: {message}")]
+    Asked {
+        /// What was said.
+        message: String,
     },
     /// A credential helper cannot be started.
     #[error("cannot run the credential helper `{program}`")]

@@ -54,6 +54,12 @@ impl Session {
     }
 
     async fn find_credential(&self) -> Result<Credential, RegistryError> {
+        if let Some(logins) = &self.shared.logins {
+            let asked = logins.login(&self.registry).await;
+            return asked
+                .map(Credential::from)
+                .map_err(|message| self.auth_error(AuthError::Asked { message }));
+        }
         let config = self
             .shared
             .config
