@@ -212,7 +212,9 @@ impl StageLowering<'_, '_> {
     fn target(&mut self, mount: &Mount) -> Checked<String> {
         let written = self.expand_option(mount.target.as_ref())?.unwrap_or_default();
         let target = path::resolve(&self.state.cwd, &written);
-        if target != "/" {
+        // A base that is not known may have a working directory of its own.
+        let elsewhere = !self.state.base_known && !written.starts_with('/');
+        if target != "/" || elsewhere {
             return Ok(target);
         }
         let span = mount.target.as_ref().map_or(mount.span, |target| target.span);

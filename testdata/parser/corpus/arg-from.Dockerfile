@@ -1,0 +1,7 @@
+ARG BASE=debian
+ARG TAG=12-slim
+ARG IMAGE=${BASE}:${TAG}
+FROM ${IMAGE}
+ARG BASE
+ARG TAG
+RUN echo "$BASE $TAG"

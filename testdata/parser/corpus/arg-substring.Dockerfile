@@ -1,0 +1,7 @@
+FROM debian:12
+ARG VERSION=v1.20.3
+ARG BARE=${VERSION#v}
+ARG MAJOR=${BARE%%.*}
+ARG UNDERSCORED=${BARE//./_}
+ENV TOOL_VERSION=${BARE} TOOL_MAJOR=${MAJOR} TOOL_FILE=tool-${UNDERSCORED}.tar.gz
+ADD https://dl.example.org/v${MAJOR}/tool-${UNDERSCORED}.tar.gz /opt/

@@ -1,0 +1,9 @@
+FROM debian
+
+RUN apt-get update && \
+
+    apt-get install -y \
+      curl \
+
+      git && \
+    rm -rf /var/lib/apt/lists/*

@@ -1,0 +1,8 @@
+# syntax=docker/dockerfile:1
+ARG BUILDKIT_SBOM_SCAN_CONTEXT=true
+ARG BUILDKIT_SBOM_SCAN_STAGE=true
+FROM alpine AS base
+ARG BUILDKIT_SBOM_SCAN_STAGE=base
+ARG HTTP_PROXY
+RUN echo "$BUILDKIT_SBOM_SCAN_STAGE" "$http_proxy"
+FROM base

@@ -1,0 +1,2 @@
+FROM alpine
+RUN --device=vendor.example.com/gpu=all,required true

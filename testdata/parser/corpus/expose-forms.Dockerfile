@@ -1,0 +1,3 @@
+FROM alpine
+ARG PORT=8080
+EXPOSE $PORT 9000/udp 7000-7005 53/tcp 53/udp 132/sctp ${PORT}/tcp

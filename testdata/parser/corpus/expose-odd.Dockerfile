@@ -1,0 +1,2 @@
+FROM alpine
+EXPOSE 80:8080 127.0.0.1:22:22/tcp 443/TCP

@@ -1,0 +1,2 @@
+FROM mongo:7
+HEALTHCHECK --interval=10s CMD ["mongosh", "--eval", "db.runCommand('ping').ok", "--quiet"]

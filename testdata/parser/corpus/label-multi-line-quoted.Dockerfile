@@ -1,0 +1,7 @@
+FROM alpine
+LABEL description="first line \
+second line \
+third"
+ENV SCRIPT="a; \
+  b; \
+c"

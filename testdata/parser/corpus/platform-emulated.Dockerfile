@@ -1,0 +1,2 @@
+FROM --platform=linux/arm/v7 debian:bullseye
+RUN uname -m

@@ -1,0 +1,7 @@
+FROM alpine
+CMD ["a"]
+CMD ["b"]
+ENTRYPOINT ["x"]
+HEALTHCHECK CMD true
+HEALTHCHECK NONE
+ENTRYPOINT ["y"]

@@ -1,0 +1,8 @@
+FROM alpine
+WORKDIR /a
+WORKDIR b
+WORKDIR "c d"
+ENV DIR=/path
+WORKDIR $DIR/$NAME_NOT_SET
+WORKDIR ..
+RUN pwd
