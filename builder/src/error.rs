@@ -52,12 +52,27 @@ pub enum BuildError {
         /// What is wrong.
         detail: String,
     },
+    /// Steps that had to be cached are not.
+    #[error("{count} of the steps that must be cached would have to be executed", count = steps.len())]
+    NotCached {
+        /// Those that would, and those that follow from them, in the order of the Dockerfile.
+        steps: Vec<NotCached>,
+    },
     /// The store failed outside any step.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The build was stopped.
     #[error("the build was cancelled")]
     Cancelled,
+}
+
+/// A step that had to be cached and is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotCached {
+    /// Its name as shown.
+    pub name: String,
+    /// Why the cache has no answer; `None` where that depends on the result of another such step.
+    pub reason: Option<String>,
 }
 
 /// Why one step failed.
@@ -74,6 +89,12 @@ pub enum StepError {
     Killed {
         /// The signal's number.
         signal: i32,
+    },
+    /// The step would have to be executed, which was not allowed.
+    #[error("not cached: {reason}")]
+    NotCached {
+        /// Why the cache has no answer.
+        reason: String,
     },
     /// The command could not be started.
     #[error(transparent)]
@@ -177,6 +198,12 @@ impl BuildError {
             })) => Some((place, *rule)),
             _ => None,
         }
+    }
+
+    /// True when the step was stopped or refused rather than failed.
+    pub(crate) fn is_no_failure(&self) -> bool {
+        let refused = matches!(self, Self::Step { cause, .. } if matches!(**cause, StepError::NotCached { .. }));
+        refused || self.is_cancelled()
     }
 
     /// True when the build was stopped rather than failed.

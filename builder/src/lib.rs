@@ -5,16 +5,20 @@
 //! everything on disk, the sandbox for everything that runs, the registry for everything from outside. It
 //! prints nothing: what happens goes out as [`event::Event`]s.
 
+pub mod account;
 mod assemble;
 mod base;
 mod causes;
 mod content;
 mod context;
+mod device;
+mod entitlement;
 mod error;
 pub mod event;
 mod fetch;
 pub mod images;
 mod run;
+mod shared;
 mod snapshot;
 mod solve;
 mod source;
@@ -28,17 +32,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_cache::{ImageRecord, Store};
+use kiln_graph::Entitlements;
 use kiln_graph::plan::Plan;
 use kiln_registry::Client;
+use tokio::sync::Semaphore;
 
 pub use base::{Bases, PullPolicy, Resolver};
 pub use content::select::{Place, SelectError};
 pub use content::{Missing, TreeError};
 pub use context::{ContextError, Fetched, FetchedContext};
-pub use error::{BuildError, StepError};
+pub use device::DeviceError;
+pub use error::{BuildError, NotCached, StepError};
 pub use event::{Event, EventSender, Progress};
 pub use fetch::FetchError;
+pub use shared::{
+    CacheExport, CacheExportError, CacheExportReport, CacheImport, CacheImportReport, CacheMode, CacheTarget,
+    SharedCaches,
+};
 pub use run::{RunError, RunRequest, Running, Volume};
+pub use solve::require::RequireCached;
 pub use source::{GitError, SourceError};
 pub use step::file::FileError;
 pub use step::mounts::{Credentials, MountError, Secret};
@@ -52,12 +64,14 @@ use crate::writeback::Writeback;
 /// What the machine and the user decide once for all builds.
 #[derive(Debug, Clone)]
 pub struct BuilderOptions {
-    /// How many steps may run at once; at least 1.
+    /// How many steps may be executed at once, over all builds; at least 1.
     pub jobs: usize,
     /// What commands find as `/etc/resolv.conf`; `None` leaves the image's.
     pub resolv_conf: Option<Vec<u8>>,
     /// What commands find as `/etc/hosts`; `None` leaves the image's.
     pub hosts: Option<Vec<u8>>,
+    /// Directories with descriptions of devices (Container Device Interface), later ones win.
+    pub device_directories: Vec<PathBuf>,
 }
 
 /// A builder on one store. Cheap to clone.
@@ -68,7 +82,7 @@ pub struct Builder {
     /// How registries are reached.
     pub client: Client,
     fetcher: Fetcher,
-    jobs: usize,
+    slots: Arc<Semaphore>,
     host: Arc<Host>,
     writeback: Arc<Writeback>,
 }
@@ -83,8 +97,14 @@ pub struct BuildRequest {
     pub bases: Bases,
     /// Secrets and SSH agents that commands may ask for.
     pub credentials: Credentials,
+    /// What commands may ask for beyond the ordinary.
+    pub entitlements: Entitlements,
     /// Which Dockerfile this is (its path): a cache miss is explained by the last build of the same one.
     pub project: String,
+    /// Which steps must not be executed.
+    pub require_cached: RequireCached,
+    /// Caches that machines share.
+    pub shared: SharedCaches,
     /// Stops the build when cancelled.
     pub cancel: CancellationToken,
 }
@@ -93,9 +113,21 @@ impl Builder {
     /// A builder that keeps everything in `store`.
     pub fn new(store: Store, client: Client, options: BuilderOptions) -> Self {
         let fetcher = Fetcher::new(store.clone(), client.clone());
-        let host = Arc::new(Host { resolv_conf: options.resolv_conf, hosts: options.hosts });
+        let host = Arc::new(Host {
+            resolv_conf: options.resolv_conf,
+            hosts: options.hosts,
+            device_directories: options.device_directories,
+        });
         let writeback = Arc::new(Writeback::new(store.clone()));
-        Self { store, client, fetcher, jobs: options.jobs, host, writeback }
+        let slots = Arc::new(Semaphore::new(options.jobs.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { store, client, fetcher, slots, host, writeback }
+    }
+
+    /// This builder with another way to reach registries: one build's logins.
+    #[must_use]
+    pub fn with_client(&self, client: Client) -> Self {
+        let fetcher = Fetcher::new(self.store.clone(), client.clone());
+        Self { client, fetcher, ..self.clone() }
     }
 
     /// Resolves base images for a lowering; see [`Resolver`] for where it may be called.
@@ -119,10 +151,12 @@ impl Builder {
             progress: progress.clone(),
             host: Arc::clone(&self.host),
             credentials: Arc::new(request.credentials),
+            entitlements: request.entitlements,
             bases: request.bases,
             project: request.project,
             contexts: request.contexts,
-            jobs: self.jobs,
+            slots: Arc::clone(&self.slots),
+            require_cached: request.require_cached,
             cancel: request.cancel,
             writeback: Arc::clone(&self.writeback),
         };

@@ -5,11 +5,12 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_graph::op::{CopyAction, CopySource, Exec, ExecMount};
+use kiln_graph::op::{CacheMount, CopyAction, CopySource, Exec, ExecMount};
 use kiln_graph::{Vertex, VertexId};
 
+use super::ask::{Asked, ask, keep};
 use super::files::{remember_listings, selected};
-use super::vertex::{Asked, Failure, ask, keep, snapshot_input};
+use super::vertex::{Failure, snapshot_input};
 use super::{Solve, key};
 use crate::content::select::Selection;
 use crate::error::StepError;
@@ -32,8 +33,8 @@ pub(super) async fn run(
         selections.push(selection);
     }
     let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
-    let step_key = key::exec(op, &digests, &solve.platform, &root.identity(), slot);
-    let asked = match ask(solve, vertex, &step_key, &selections).await? {
+    let step_key = key::exec(op, &digests, &root.identity(), slot);
+    let asked = match ask(solve, (id, vertex), &step_key, &selections).await? {
         Asked::Hit(layer) => return Ok(root.with(*layer)),
         Asked::Miss(miss) => miss,
     };
@@ -41,17 +42,19 @@ pub(super) async fn run(
     let command = command(solve, vertex, op, &root).await?;
     let step = Arc::new(asked.step);
     let began = Instant::now();
-    let outcome = exec::run(solve.store.clone(), command, Arc::clone(&step)).await;
+    let running = exec::run(solve.store.clone(), command, Arc::clone(&step));
+    let running = async { running.await.map_err(|CommandFailure { cause, log }| Failure { cause, log }) };
+    let outcome = solve.work.execute(running).await;
     let step = Arc::into_inner(step);
     match outcome {
         Ok(info) => {
-            let layer = keep(solve, &step_key, &info, began)?;
+            let layer = keep(solve, (id, vertex), &step_key, &info, began)?;
             if let Some(step) = step {
                 step.done();
             }
             Ok(root.with(layer))
         }
-        Err(CommandFailure { cause, log }) => {
+        Err(Failure { cause, log }) => {
             if let Some(step) = step {
                 step.failed(crate::text::chain(&cause));
             }
@@ -71,7 +74,8 @@ async fn command(solve: &Solve, vertex: &Vertex, op: &Exec, root: &Snapshot) -> 
         missing.insert(Layers { trees, diff_ids: snapshot.diff_ids() });
     }
     let (host, credentials) = (Arc::clone(&solve.host), Arc::clone(&solve.credentials));
-    Ok(Command { op: op.clone(), trees, inputs, host, credentials })
+    let devices = Arc::clone(&solve.devices);
+    Ok(Command { op: op.clone(), trees, inputs, host, credentials, devices })
 }
 
 /// What a mount shows of an input, as a selection: that is what its content counts as.
@@ -82,7 +86,12 @@ async fn shown(
     vertex: &Vertex,
     mount: &ExecMount,
 ) -> Result<(Option<[u8; 32]>, Option<Selection>), StepError> {
-    let ExecMount::Bind { input, source, .. } = mount else { return Ok((None, None)) };
+    let (input, source) = match mount {
+        ExecMount::Bind { input, source, .. } => (input, source),
+        // What a cache begins with counts, or the step would go on finding what its first build found.
+        ExecMount::Cache(CacheMount { input: Some(input), source, .. }) => (input, source),
+        _ => return Ok((None, None)),
+    };
     let copy = CopyAction {
         input: Some(*input),
         sources: vec![CopySource::Path(kiln_graph::pattern::literal(source))],

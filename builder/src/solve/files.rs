@@ -7,7 +7,8 @@ use kiln_cache::{Forms, LayerInfo, View};
 use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp, Op, Owner, Source};
 use kiln_graph::{Vertex, VertexId};
 
-use super::vertex::{Asked, Failure, ask, input, keep, snapshot_input, tree_input};
+use super::ask::{Asked, ask, keep};
+use super::vertex::{Failure, input, snapshot_input, tree_input};
 use super::{Outcome, Solve, key};
 use crate::content::Tree;
 use crate::content::select::{Place, SelectError, Selection};
@@ -40,7 +41,7 @@ pub(super) async fn run(
     let (op, below) = linked.as_ref().map_or((op, root.clone()), |op| (op, Snapshot::default()));
     let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
     let step_key = key::file(op, &digests, &below.identity(), slot);
-    let asked = match ask(solve, vertex, &step_key, &selections).await? {
+    let asked = match ask(solve, (id, vertex), &step_key, &selections).await? {
         Asked::Hit(layer) => return Ok(root.with(*layer)),
         Asked::Miss(miss) => miss,
     };
@@ -49,15 +50,16 @@ pub(super) async fn run(
     }
     remember_listings(solve, &selections)?;
     let began = Instant::now();
-    match write(solve, id, vertex, op, &below, selections).await {
+    let writing = async { Ok(write(solve, id, vertex, op, &below, selections).await?) };
+    match solve.work.execute(writing).await {
         Ok(info) => {
-            let layer = keep(solve, &step_key, &info, began)?;
+            let layer = keep(solve, (id, vertex), &step_key, &info, began)?;
             asked.step.done();
             Ok(root.with(layer))
         }
-        Err(cause) => {
-            asked.step.failed(crate::text::chain(&cause));
-            Err(cause.into())
+        Err(failure) => {
+            asked.step.failed(crate::text::chain(&failure.cause));
+            Err(failure)
         }
     }
 }

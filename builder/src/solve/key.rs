@@ -5,7 +5,7 @@
 
 use kiln_cache::{Key, KeyBuilder, Part};
 use kiln_graph::op::{
-    Access, CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, ModeChange, Network, Owner, Sharing,
+    Access, CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, ModeChange, Network, Owner, Security, Sharing,
 };
 
 /// A vertex's key, its readable parts, and the slot under which its last record is found.
@@ -28,13 +28,11 @@ pub(crate) fn slot(project: &str, stage: &str, name: &str) -> Key {
 
 /// The key of an Exec on the root with identity `root`; `selections` holds one digest for each mount that shows
 /// files of an input.
-pub(crate) fn exec(
-    op: &Exec,
-    selections: &[Option<[u8; 32]>],
-    platform: &str,
-    root: &str,
-    slot: Key,
-) -> StepKey {
+pub(crate) fn exec(op: &Exec, selections: &[Option<[u8; 32]>], root: &str, slot: Key) -> StepKey {
+    let security = match op.security {
+        Security::Sandbox => "sandbox",
+        Security::Insecure => "insecure",
+    };
     let mut builder = KeyBuilder::new("exec").part("command", fields(op.args.iter()));
     for (name, value) in &op.env {
         builder = builder.part(format!("variable {name}"), value);
@@ -49,8 +47,13 @@ pub(crate) fn exec(
                 Network::None => "none",
             },
         )
+        .part("security", security)
         .part("host name", op.hostname.as_deref().unwrap_or_default())
-        .part("platform", platform);
+        .part("platform", &op.platform);
+    for device in &op.devices {
+        let need = if device.required { "required" } else { "if there is one" };
+        builder = builder.part(format!("device {}", device.name), need);
+    }
     for (index, mount) in op.mounts.iter().enumerate() {
         builder = mount_parts(builder, mount, selections.get(index).copied().flatten());
     }
@@ -94,7 +97,10 @@ fn mount_parts(builder: KeyBuilder, mount: &ExecMount, selection: Option<[u8; 32
             let writing = if cache.read_only { "read-only" } else { "" };
             let named = [&cache.namespace, &cache.id, &cache.source].map(String::as_str);
             let options = named.into_iter().chain([sharing, &access, writing]).map(str::to_owned);
-            builder.part(format!("cache at {}", cache.target), fields(options.collect::<Vec<_>>().iter()))
+            let seed = selection.map_or_else(String::new, hex);
+            builder
+                .part(format!("cache at {}", cache.target), fields(options.collect::<Vec<_>>().iter()))
+                .part(format!("{BOUND}{}", cache.target), seed)
         }
         ExecMount::Secret { id, target, env, access, required } => {
             let place = [target.clone().unwrap_or_default(), env.clone().unwrap_or_default()];
@@ -174,10 +180,11 @@ fn finish(builder: KeyBuilder, slot: Key) -> StepKey {
     StepKey { key, parts, slot }
 }
 
+/// Empty only where there is no owner: a user without a name is root.
 fn owner_text(owner: Option<&Owner>) -> String {
-    owner.map_or_else(String::new, |owner| match &owner.group {
-        Some(group) => format!("{}:{group}", owner.user),
-        None => owner.user.clone(),
+    owner.map_or_else(String::new, |owner| {
+        let user = if owner.user.is_empty() { "0" } else { &owner.user };
+        owner.group.as_ref().map_or_else(|| user.to_owned(), |group| format!("{user}:{group}"))
     })
 }
 
@@ -202,7 +209,7 @@ pub(crate) fn hex(bytes: [u8; 32]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kiln_graph::op::CacheMount;
+    use kiln_graph::op::{CacheMount, Device};
 
     use super::*;
 
@@ -211,16 +218,19 @@ mod tests {
             args: vec!["/bin/sh".into(), "-c".into(), "make".into()],
             env: vec![("PATH".into(), "/bin".into())],
             proxies: Vec::new(),
+            platform: "linux/amd64".into(),
             cwd: "/".into(),
             user: String::new(),
             mounts: Vec::new(),
             network: Network::Host,
+            security: Security::Sandbox,
+            devices: Vec::new(),
             hostname: None,
         }
     }
 
     fn key(op: &Exec) -> Key {
-        exec(op, &[], "linux/amd64", "root", slot("p", "s", "[1/2] RUN make")).key
+        exec(op, &[], "root", slot("p", "s", "[1/2] RUN make")).key
     }
 
     #[test]
@@ -232,26 +242,31 @@ mod tests {
             key(&changed)
         };
         assert_eq!(base, with(|op| op.proxies.push(("HTTP_PROXY".into(), "http://proxy".into()))));
-        let changes: [fn(&mut Exec); 8] = [
+        let changes: [fn(&mut Exec); 14] = [
             |op| op.args[2] = "make all".into(),
             |op| op.args = vec!["/bin/sh".into(), "-c make".into()],
             |op| op.env[0].1 = "/usr/bin".into(),
+            |op| op.env.push(("UNUSED".into(), String::new())),
+            |op| op.platform = "linux/arm64".into(),
             |op| op.cwd = "/src".into(),
             |op| op.user = "nobody".into(),
             |op| op.network = Network::None,
             |op| op.hostname = Some("h".into()),
+            |op| op.security = Security::Insecure,
+            |op| op.devices.push(Device { name: "v.org/d=1".into(), required: true }),
+            |op| op.devices.push(Device { name: "v.org/d=2".into(), required: true }),
+            |op| op.devices.push(Device { name: "v.org/d=1".into(), required: false }),
             |op| op.mounts.push(ExecMount::Tmpfs { target: "/t".into(), size: None }),
         ];
         for change in changes {
             assert_ne!(base, with(change));
         }
-        assert_ne!(base, exec(&op(), &[], "linux/arm64", "root", slot("p", "s", "")).key);
-        assert_ne!(base, exec(&op(), &[], "linux/amd64", "other", slot("p", "s", "")).key);
+        assert_ne!(base, exec(&op(), &[], "other", slot("p", "s", "")).key);
     }
 
     fn mounted(mount: ExecMount, selection: Option<[u8; 32]>) -> Key {
         let op = Exec { mounts: vec![mount], ..op() };
-        exec(&op, &[selection], "linux/amd64", "root", slot("p", "s", "[1/2] RUN make")).key
+        exec(&op, &[selection], "root", slot("p", "s", "[1/2] RUN make")).key
     }
 
     #[test]
@@ -288,12 +303,15 @@ mod tests {
             change(&mut changed);
             mounted(ExecMount::Cache(changed), None)
         };
-        assert_eq!(base, with(|cache| cache.input = Some(1)), "not what it begins as");
-        let changes: [fn(&mut CacheMount); 5] = [
+        assert_eq!(base, with(|cache| cache.input = Some(1)), "not where it takes what it begins as");
+        assert_ne!(base, mounted(ExecMount::Cache(cache.clone()), Some([1; 32])), "but what that is");
+        let changes: [fn(&mut CacheMount); 7] = [
             |cache| cache.id = "j".into(),
             |cache| cache.namespace = "n".into(),
             |cache| cache.target = "/u".into(),
             |cache| cache.sharing = Sharing::Locked,
+            |cache| cache.source = "part".into(),
+            |cache| cache.access = Some(Access { mode: 0o700, uid: 0, gid: 0 }),
             |cache| cache.read_only = true,
         ];
         for change in changes {
@@ -323,6 +341,16 @@ mod tests {
         ];
         let different: std::collections::BTreeSet<&Key> = keys.iter().collect();
         assert_eq!(different.len(), keys.len());
+    }
+
+    #[test]
+    fn no_owner_is_not_a_nameless_one() {
+        let owner = |user: &str, group: Option<&str>| Owner { user: user.into(), group: group.map(str::to_owned) };
+        assert_eq!(owner_text(None), "");
+        assert_eq!(owner_text(Some(&owner("", None))), "0");
+        assert_eq!(owner_text(Some(&owner("", Some("g")))), "0:g");
+        assert_eq!(owner_text(Some(&owner("u", None))), "u");
+        assert_ne!(owner_text(Some(&owner("1", None))), owner_text(Some(&owner("1", Some("1")))));
     }
 
     #[test]

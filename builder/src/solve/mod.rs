@@ -4,13 +4,15 @@
 //! happened. What a vertex means is in [`vertex`]. Key by key the graph is answered from the cache, and only
 //! what has no record is executed.
 
+mod ask;
 mod command;
-mod explain;
 mod files;
 pub(crate) mod key;
 mod prefetch;
+pub(crate) mod require;
 mod scheduler;
 mod vertex;
+mod why;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -20,11 +22,14 @@ use kiln_cache::Store;
 use kiln_graph::op::{Op, Source};
 use kiln_graph::plan::Plan;
 use kiln_graph::{Entitlements, Graph, VertexId};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::prefetch::Prefetched;
+use self::require::{RequireCached, Work};
 use self::scheduler::{Effect, Happened, Scheduler};
+use self::why::Why;
 use crate::base::Bases;
 use crate::content::context::Context;
 use crate::device::Devices;
@@ -62,6 +67,10 @@ pub(crate) struct Solve {
     graph: Graph,
     contexts: HashMap<VertexId, Arc<Context>>,
     prefetched: Prefetched,
+    /// What is found out about hits and misses.
+    why: Why,
+    /// What may be executed.
+    work: Work,
     /// True for a vertex whose files some other vertex reads.
     is_read: Vec<bool>,
     outcomes: Vec<OnceLock<Outcome>>,
@@ -78,19 +87,23 @@ pub(crate) struct Surroundings {
     pub(crate) bases: Bases,
     pub(crate) project: String,
     pub(crate) contexts: BTreeMap<String, PathBuf>,
-    pub(crate) jobs: usize,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) require_cached: RequireCached,
     pub(crate) cancel: CancellationToken,
     pub(crate) writeback: Arc<Writeback>,
 }
 
-/// Solves `plan` and returns the target's file system.
+/// Solves `plan` and returns the target's file system. What became of each step is kept as the account of the build,
+/// whether it succeeds or not.
 pub(crate) async fn solve(plan: &Plan, with: Surroundings) -> Result<Snapshot, BuildError> {
-    let (jobs, cancel) = (with.jobs, with.cancel.child_token());
+    let cancel = with.cancel.child_token();
     let solve = Arc::new(Solve::prepare(plan, with).await?);
-    let (scheduler, first) = Scheduler::new(&solve.graph, plan.target, jobs);
+    let (scheduler, first) = Scheduler::new(&solve.graph, plan.target);
     let result = drive(&solve, scheduler, first, &cancel).await;
     cancel.cancel();
+    let kept = solve.keep_account(result.is_ok());
     result?;
+    kept?;
     match solve.outcome(plan.target) {
         Some(Outcome::Snapshot(snapshot)) => {
             vertex::take_from_layouts(&solve, plan.target, &snapshot).await?;
@@ -122,11 +135,17 @@ async fn drive(
             Effect::Complete => return Ok(()),
         }
         effect = match running.join_next().await {
+            None if failure.is_none() && solve.work.has_refused() => {
+                return Err(solve.not_cached(|id| scheduler.needs(id)));
+            }
             None | Some(Err(_)) => return Err(failure.unwrap_or(BuildError::Cancelled)),
             Some(Ok((id, Ok(outcome)))) => {
                 // Each vertex is started once, so its place is still empty.
                 drop(solve.outcomes[id.index()].set(outcome));
                 scheduler.step(Happened::Finished(id))
+            }
+            Some(Ok((id, Err(error)))) if solve.work.has_refused() && error.is_no_failure() => {
+                scheduler.step(Happened::Refused(id))
             }
             Some(Ok((id, Err(error)))) => {
                 if failure.as_ref().is_none_or(BuildError::is_cancelled) {
@@ -183,8 +202,18 @@ impl Solve {
             graph: plan.graph.clone(),
             contexts,
             prefetched,
+            why: Why::new(plan.graph.len()),
+            work: Work::new(with.require_cached, with.slots),
             is_read,
         })
+    }
+
+    /// Keeps the account of the build for those who ask later.
+    fn keep_account(&self, succeeded: bool) -> Result<(), BuildError> {
+        if self.project.is_empty() {
+            return Ok(());
+        }
+        self.why.account(self, succeeded)?.save(&self.store)
     }
 
     fn outcome(&self, id: VertexId) -> Option<Outcome> {

@@ -1,8 +1,9 @@
 //! Which vertex may run when: a state machine without threads, clocks or files.
 //!
-//! The solver feeds it what happened and does what it answers. Rules: a vertex starts when all its
-//! inputs are done; at most `jobs` run at once, lower ids first; vertices that the target does not need
-//! never start; the first failure stops everything that runs and starts nothing more.
+//! The solver feeds it what happened and does what it answers. Rules: a vertex starts when all its inputs are done, lower
+//! ids first; vertices that the target does not need never start; the first failure stops everything that runs and starts
+//! nothing more; a vertex that is refused stops nothing but what needs it. How many commands run at once is not decided
+//! here: a vertex that only looks something up, or waits, must not keep others from running.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,8 @@ pub(crate) enum Happened {
     Finished(VertexId),
     /// A vertex has none and never will.
     Failed(VertexId),
+    /// A vertex has none because it must not be executed.
+    Refused(VertexId),
 }
 
 /// What is to be done now.
@@ -32,25 +35,21 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     target: VertexId,
-    jobs: usize,
     /// Inputs that are not done yet, for each needed vertex; `None` where the vertex is not needed.
     waiting_for: Vec<Option<usize>>,
     consumers: Vec<Vec<VertexId>>,
     ready: BTreeSet<VertexId>,
-    running: BTreeSet<VertexId>,
     failed: bool,
 }
 
 impl Scheduler {
     /// A scheduler for what `target` needs, and the vertices that start at once.
-    pub(crate) fn new(graph: &Graph, target: VertexId, jobs: usize) -> (Self, Effect) {
+    pub(crate) fn new(graph: &Graph, target: VertexId) -> (Self, Effect) {
         let mut scheduler = Self {
             target,
-            jobs: jobs.max(1),
             waiting_for: vec![None; graph.len()],
             consumers: vec![Vec::new(); graph.len()],
             ready: BTreeSet::new(),
-            running: BTreeSet::new(),
             failed: false,
         };
         scheduler.need(graph);
@@ -81,14 +80,13 @@ impl Scheduler {
     /// Takes in what happened and says what to do.
     pub(crate) fn step(&mut self, happened: Happened) -> Effect {
         match happened {
-            Happened::Failed(id) => {
-                self.running.remove(&id);
+            Happened::Failed(_) => {
                 self.ready.clear();
                 self.failed = true;
                 Effect::Cancel
             }
+            Happened::Refused(_) => Effect::Start(Vec::new()),
             Happened::Finished(id) => {
-                self.running.remove(&id);
                 if self.failed {
                     return Effect::Start(Vec::new());
                 }
@@ -109,13 +107,12 @@ impl Scheduler {
     }
 
     fn start_ready(&mut self) -> Effect {
-        let mut start = Vec::new();
-        while self.running.len() < self.jobs {
-            let Some(id) = self.ready.pop_first() else { break };
-            self.running.insert(id);
-            start.push(id);
-        }
-        Effect::Start(start)
+        Effect::Start(std::mem::take(&mut self.ready).into_iter().collect())
+    }
+
+    /// Whether the target needs the vertex.
+    pub(crate) fn needs(&self, id: VertexId) -> bool {
+        self.waiting_for.get(id.index()).is_some_and(Option::is_some)
     }
 }
 
@@ -148,7 +145,7 @@ mod tests {
     #[test]
     fn a_diamond_runs_both_sides_at_once() {
         let graph = graph(&[&[], &[0], &[0], &[1, 2]]);
-        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(3), 4);
+        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(3));
         assert_eq!(first, start(&[0]));
         assert_eq!(scheduler.step(Happened::Finished(VertexId(0))), start(&[1, 2]));
         assert_eq!(scheduler.step(Happened::Finished(VertexId(2))), start(&[]));
@@ -159,30 +156,41 @@ mod tests {
     #[test]
     fn what_the_target_does_not_need_never_starts() {
         let graph = graph(&[&[], &[], &[0], &[1]]);
-        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(2), 4);
+        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(2));
         assert_eq!(first, start(&[0]));
         assert_eq!(scheduler.step(Happened::Finished(VertexId(0))), start(&[2]));
     }
 
     #[test]
-    fn no_more_than_the_allowed_number_run() {
+    fn what_is_ready_starts_together() {
         let graph = graph(&[&[], &[], &[], &[0, 1, 2]]);
-        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(3), 2);
+        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(3));
+        assert_eq!(first, start(&[0, 1, 2]));
+        assert_eq!(scheduler.step(Happened::Finished(VertexId(2))), start(&[]));
+    }
+
+    #[test]
+    fn a_refusal_stops_what_needs_it_and_nothing_else() {
+        let graph = graph(&[&[], &[], &[0], &[1], &[2, 3]]);
+        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(4));
         assert_eq!(first, start(&[0, 1]));
-        assert_eq!(scheduler.step(Happened::Finished(VertexId(1))), start(&[2]));
+        assert_eq!(scheduler.step(Happened::Refused(VertexId(0))), start(&[]));
+        assert_eq!(scheduler.step(Happened::Finished(VertexId(1))), start(&[3]));
+        assert_eq!(scheduler.step(Happened::Finished(VertexId(3))), start(&[]));
+        assert!((0..5).all(|id| scheduler.needs(VertexId(id))));
     }
 
     #[test]
     fn an_input_taken_twice_counts_once() {
         let graph = graph(&[&[], &[0, 0]]);
-        let (mut scheduler, _) = Scheduler::new(&graph, VertexId(1), 1);
+        let (mut scheduler, _) = Scheduler::new(&graph, VertexId(1));
         assert_eq!(scheduler.step(Happened::Finished(VertexId(0))), start(&[1]));
     }
 
     #[test]
     fn a_failure_cancels_and_starts_nothing_more() {
         let graph = graph(&[&[], &[], &[0], &[1], &[2, 3]]);
-        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(4), 2);
+        let (mut scheduler, first) = Scheduler::new(&graph, VertexId(4));
         assert_eq!(first, start(&[0, 1]));
         assert_eq!(scheduler.step(Happened::Failed(VertexId(0))), Effect::Cancel);
         assert_eq!(scheduler.step(Happened::Finished(VertexId(1))), start(&[]));

@@ -1,24 +1,19 @@
-//! One vertex: its key, the cache's answer, and its execution when there is none.
+//! One vertex: who gives it its result, and the results of its inputs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
-use kiln_cache::{DiffId, KeyLock, LayerInfo, Record, View};
+use kiln_cache::View;
 use kiln_graph::op::{Op, Source};
 use kiln_graph::{Vertex, VertexId};
 
-use super::key::{self, StepKey};
-use super::{Outcome, Solve, command, explain, files};
+use super::{Outcome, Solve, command, files};
 use crate::content::Tree;
-use crate::content::select::Selection;
 use crate::content::snapshot::SnapshotTree;
 use crate::error::{BuildError, StepError};
-use crate::event::Step;
 use crate::fetch::Fetcher;
-use crate::snapshot::{LayerRef, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::source;
-use crate::task::blocking;
 
 /// Why a step that ran has no layer.
 pub(super) struct Failure {
@@ -103,112 +98,6 @@ fn loaded_layer(solve: &Solve, (layer, is_new): (Snapshot, bool)) -> Outcome {
         solve.writeback.wrote(0);
     }
     Outcome::Snapshot(layer)
-}
-
-/// The cache's answer.
-pub(super) enum Asked {
-    /// The layer is known.
-    Hit(Box<LayerRef>),
-    /// It has to be made. The lock keeps other builds from making it too.
-    Miss(Miss),
-}
-
-pub(super) struct Miss {
-    pub(super) step: Step,
-    /// Held until the record is written.
-    _lock: KeyLock,
-}
-
-pub(super) async fn ask(
-    solve: &Solve,
-    vertex: &Vertex,
-    step_key: &StepKey,
-    selections: &[Option<Selection>],
-) -> Result<Asked, StepError> {
-    let known = || if vertex.no_cache { Ok(None) } else { recorded(solve, step_key) };
-    if let Some(layer) = known()? {
-        solve.progress.step(&vertex.display.name).cached();
-        return Ok(Asked::Hit(Box::new(layer)));
-    }
-    let step = solve.progress.step(&vertex.display.name);
-    let lock = if let Some(lock) = solve.store.try_lock(&step_key.key)? {
-        lock
-    } else {
-        step.note("waiting for another build that executes the same step");
-        let (store, key) = (solve.store.clone(), step_key.key);
-        blocking(move || store.lock(&key)).await.ok_or(StepError::Lost)??
-    };
-    // Between the first look and the lock another build may have finished the step.
-    if let Some(layer) = known()? {
-        step.cached();
-        return Ok(Asked::Hit(Box::new(layer)));
-    }
-    step.missed(reason(solve, vertex, step_key, selections)?);
-    Ok(Asked::Miss(Miss { step, _lock: lock }))
-}
-
-/// The layer that a record names, if the store still has it.
-fn recorded(solve: &Solve, step_key: &StepKey) -> Result<Option<LayerRef>, StepError> {
-    let Some(record) = solve.store.records().get(&step_key.key)? else { return Ok(None) };
-    let Some(diff_id) = record.layer else { return Ok(None) };
-    if solve.store.layers().info(&diff_id)?.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(layer_ref(diff_id, record.created)))
-}
-
-fn reason(
-    solve: &Solve,
-    vertex: &Vertex,
-    step_key: &StepKey,
-    selections: &[Option<Selection>],
-) -> Result<String, StepError> {
-    if vertex.no_cache {
-        return Ok("the cache was not to be used".to_owned());
-    }
-    let Some(old) = solve.store.records().latest(&step_key.slot)? else {
-        return Ok("no earlier build of this step".to_owned());
-    };
-    if old.key == step_key.key {
-        return Ok("its layer is no longer in the store".to_owned());
-    }
-    Ok(explain::miss(&old.parts, &step_key.parts, |before, after| {
-        // A listing that is gone makes the explanation shorter, nothing else.
-        let before = solve.store.records().memo(&key::listing_memo(before)).ok().flatten()?;
-        let selected = selections.iter().flatten().find(|selection| key::hex(selection.digest) == after);
-        let after = match selected.and_then(|selection| selection.listing.clone()) {
-            Some(listing) => listing,
-            None => solve.store.records().memo(&key::listing_memo(after)).ok().flatten()?,
-        };
-        explain::files(&before, &after)
-    }))
-}
-
-/// Records what a step made.
-pub(super) fn keep(
-    solve: &Solve,
-    step_key: &StepKey,
-    info: &LayerInfo,
-    began: Instant,
-) -> Result<LayerRef, StepError> {
-    let created = jiff::Timestamp::now();
-    let record = Record {
-        key: step_key.key,
-        slot: step_key.slot,
-        parts: step_key.parts.clone(),
-        notes: Vec::new(),
-        layer: Some(info.diff_id.clone()),
-        created,
-        origin: None,
-        milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-    };
-    solve.store.records().put(&record)?;
-    solve.writeback.wrote(info.size);
-    Ok(layer_ref(info.diff_id.clone(), created))
-}
-
-fn layer_ref(diff_id: DiffId, created: jiff::Timestamp) -> LayerRef {
-    LayerRef { diff_id, remote: None, created: Some(created.to_string()) }
 }
 
 pub(super) fn input(solve: &Solve, vertex: &Vertex, number: usize) -> Result<Outcome, StepError> {

@@ -10,6 +10,7 @@ mod credentials;
 mod elsewhere;
 mod failure;
 mod options;
+mod raw;
 mod results;
 mod source;
 
@@ -41,6 +42,8 @@ struct Job<'a> {
     credentials: Credentials,
     results: Results,
     color: bool,
+    /// Whether everything on standard error is JSON.
+    raw: bool,
     cancel: CancellationToken,
     /// Warnings are shown after the steps, so that they do not scroll away.
     warnings: OnceLock<String>,
@@ -49,6 +52,7 @@ struct Job<'a> {
 /// Builds an image.
 pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     let begun = Instant::now();
+    let kind = progress_kind(flags, session)?;
     let source = BuildSource::obtain(flags, session)?;
     let job = Job {
         options: options::read(flags, &source, session)?,
@@ -57,11 +61,11 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
         source,
         flags,
         color: session.colors_stderr(),
+        raw: kind == ProgressKind::RawJson,
         cancel: CancellationToken::new(),
         warnings: OnceLock::new(),
     };
-    let kind = progress_kind(flags, session)?;
-    let quiet = kind == ProgressKind::Quiet;
+    let quiet = [ProgressKind::Quiet, ProgressKind::RawJson].contains(&kind);
     let builder = session.builder()?;
     let images = builder.images();
     let (job_ref, builder, images) = (&job, &builder, &images);
@@ -76,10 +80,11 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     if let Some(warnings) = job.warnings.get().filter(|warnings| !quiet && !warnings.is_empty()) {
         output::remark(&format!("{}\n", warnings.trim_end()));
     }
-    let ((record, pushed), tracker) = result?;
+    let ((record, pushed), tracker) =
+        result.map_err(|error| if job.raw { raw::told(error, &job.source) } else { error })?;
     results::write_files(flags, &record, &job.results, pushed.as_ref())?;
     match quiet {
-        true if job.results.uses_stdout() => Ok(()),
+        true if job.raw || job.results.uses_stdout() => Ok(()),
         true => output::print_line(record.id.as_ref()),
         false => {
             output::remark(&job.results.summary(&record, tracker.counts(), begun.elapsed()));
@@ -92,6 +97,7 @@ impl Job<'_> {
     async fn build(&self, builder: &Builder, progress: &Progress) -> Result<ImageRecord, CliError> {
         let parsed = kiln_parser::parse_with(&self.source.text, check_argument(&self.options));
         if parsed.diagnostics.iter().any(Diagnostic::is_error) {
+            self.tell(&parsed.diagnostics);
             return Err(self.findings(&parsed.diagnostics).into_error());
         }
         let policy = if self.flags.pull { PullPolicy::Always } else { PullPolicy::Missing };
@@ -105,6 +111,7 @@ impl Job<'_> {
             source: std::io::Error::other(error),
         })?;
         diagnostics.extend(lowered.diagnostics);
+        self.tell(&diagnostics);
         let findings = self.findings(&diagnostics);
         let Some(plan) = lowered.plan else { return Err(findings.into_error()) };
         drop(self.warnings.set(findings.warnings()));
@@ -130,10 +137,18 @@ impl Job<'_> {
             credentials: self.credentials.clone(),
             entitlements: self.options.entitlements.clone(),
             project: self.source.project.clone(),
+            require_cached: kiln_builder::RequireCached::Nothing,
             cancel: self.cancel.clone(),
         };
         let built = builder.build(request, progress).await;
         built.map_err(|error| failure::of_build(error, &self.source, self.color))
+    }
+
+    /// Tells what was found as data, if that was asked for.
+    fn tell(&self, diagnostics: &[Diagnostic]) {
+        if self.raw {
+            output::lines(&raw::findings(diagnostics, &self.source));
+        }
     }
 
     fn findings<'a>(&'a self, diagnostics: &'a [Diagnostic]) -> Findings<'a> {
@@ -156,7 +171,7 @@ fn progress_kind(flags: &BuildFlags, session: &Session) -> Result<ProgressKind, 
         (None, Some(text)) => <ProgressKind as clap::ValueEnum>::from_str(text, true).map_err(|_| {
             CliError::usage_with_hint(
                 format!("BUILDKIT_PROGRESS is `{text}`"),
-                "it may be auto, plain, tty or quiet",
+                "it may be auto, plain, tty, rawjson or quiet",
             )
         }),
         (None, None) => Ok(ProgressKind::Auto),

@@ -1,0 +1,59 @@
+//! What is noted beside a step's key, so that a later miss can be explained; and what is known of results that are gone.
+
+use kiln_cache::{Key, Part, digest_of};
+use kiln_graph::Vertex;
+use kiln_graph::op::{FileAction, Op, Source};
+
+use super::below::SCRATCH;
+use super::compare::note;
+use crate::account::instruction;
+use crate::error::StepError;
+use crate::solve::Solve;
+
+/// The notes of a step that is about to be recorded, or compared.
+pub(in crate::solve) fn of(solve: &Solve, vertex: &Vertex) -> Vec<Part> {
+    let mut notes = vec![part(note::INSTRUCTION, instruction(&vertex.display.name).to_owned())];
+    if !vertex.display.arguments.is_empty() {
+        notes.push(part(note::ARGUMENTS, vertex.display.arguments.join(" ")));
+    }
+    notes.extend(below(solve, vertex));
+    notes.extend(ignore_rules(solve, vertex));
+    notes
+}
+
+fn part(name: &str, value: String) -> Part {
+    Part { name: name.to_owned(), value }
+}
+
+fn below(solve: &Solve, vertex: &Vertex) -> Vec<Part> {
+    let Some(id) = vertex.inputs.first() else { return Vec::new() };
+    if let Some(known) = solve.why.known(*id) {
+        return vec![part(note::BELOW, known.key.key.to_string())];
+    }
+    match solve.graph.get(*id).map(|below| &below.op) {
+        Some(Op::Source(Source::Image { reference, digest, .. })) => {
+            let mut notes = vec![part(note::BASE, reference.clone())];
+            notes.extend(digest.as_ref().map(|digest| part(note::BASE_DIGEST, digest.clone())));
+            notes
+        }
+        Some(Op::Source(Source::Scratch)) => vec![part(note::BASE, SCRATCH.to_owned())],
+        _ => Vec::new(),
+    }
+}
+
+/// The rules of the ignore file that what is copied went through.
+fn ignore_rules(solve: &Solve, vertex: &Vertex) -> Option<Part> {
+    let Op::File(op) = &vertex.op else { return None };
+    op.actions.iter().find_map(|action| {
+        let FileAction::Copy(copy) = action else { return None };
+        let input = vertex.inputs.get(copy.input?).and_then(|id| solve.graph.get(*id))?;
+        let Op::Source(Source::Context { ignore, .. }) = &input.op else { return None };
+        Some(part(note::IGNORE, digest_of(ignore.join("\n").as_bytes()).to_string()))
+    })
+}
+
+/// What is known of a result whose record is gone. `same` is true where it would have answered now.
+#[allow(clippy::unnecessary_wraps, reason = "asking the store can fail")]
+pub(super) fn lost(_solve: &Solve, _key: Key, _same: bool) -> Result<Option<String>, StepError> {
+    Ok(None)
+}
