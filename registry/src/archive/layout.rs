@@ -103,3 +103,6 @@ fn no_platform(members: &Members, wanted: &Wanted<'_>, entries: &[Descriptor]) -
     let (path, wanted) = (members.path().to_owned(), wanted.platform.to_string());
     ArchiveError::NoPlatform { path, wanted, available }
 }
+
+#[cfg(test)]
+mod tests;
