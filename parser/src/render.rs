@@ -8,6 +8,9 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::span::Span;
 
+/// What some editors put before the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The findings as text, one excerpt each, a blank line between them; `file_name` is what the excerpts call
 /// the source, `color` adds terminal colours. Spans outside of `source` are cut to it.
 pub fn render(diagnostics: &[Diagnostic], source: &str, file_name: &str, color: bool) -> String {
@@ -52,10 +55,15 @@ fn snippet<'a>(
     let span = bounded(diagnostic.span, source);
     let first = line_of(starts, span.start);
     let last = line_of(starts, span.end.max(span.start + 1) - 1);
-    let begin = starts.get(first).copied().unwrap_or(0);
+    let begin = match starts.get(first).copied().unwrap_or(0) {
+        // A byte order mark is in no column.
+        0 if source.starts_with(BYTE_ORDER_MARK) => BYTE_ORDER_MARK.len_utf8(),
+        begin => begin,
+    };
     let end = starts.get(last + 1).copied().unwrap_or(source.len());
     let window = source.get(begin..end).unwrap_or_default();
-    let mut annotation = AnnotationKind::Primary.span(span.start - begin..span.end - begin);
+    let place = span.start.saturating_sub(begin)..span.end.saturating_sub(begin);
+    let mut annotation = AnnotationKind::Primary.span(place);
     if !diagnostic.label.is_empty() {
         annotation = annotation.label(diagnostic.label.as_str());
     }
@@ -107,6 +115,16 @@ error[unknown-instruction]: unknown instruction: RNU
   = help: did you mean `RUN`?
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_in_no_column() {
+        let source = "\u{feff}RNU b\n";
+        let one = [Diagnostic::error("x", "m", Span::new(3, 6))];
+        let text = render(&one, source, "f", false);
+        assert!(text.contains("--> f:1:1\n") && text.contains("1 | RNU b\n  | ^^^\n"), "{text}");
+        let mark = [Diagnostic::error("x", "m", Span::new(0, 2))];
+        assert!(render(&mark, source, "f", false).contains("--> f:1:1\n"));
     }
 
     #[test]

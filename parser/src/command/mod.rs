@@ -68,7 +68,8 @@ pub(crate) fn statement(
         return None;
     }
     let Node { text, head, heredocs, span, .. } = node;
-    let name = known_or_report(&text, &head, escape, found)?;
+    let is_first = nothing_before(source, text.span(&head.keyword).start);
+    let name = known_or_report(&text, &head, escape, is_first, found)?;
     if head.broken {
         return None;
     }
@@ -114,6 +115,7 @@ fn known_or_report(
     text: &crate::text::Text<'_>,
     head: &Head,
     escape: char,
+    is_first: bool,
     found: &mut Vec<Diagnostic>,
 ) -> Option<&'static str> {
     let written = text.get(&head.keyword);
@@ -121,18 +123,28 @@ fn known_or_report(
     if name.is_none() {
         let message = format!("unknown instruction: {}", shortened(written));
         let diagnostic = Diagnostic::error("unknown-instruction", message, text.span(&head.keyword));
-        found.push(explained(diagnostic, written, escape));
+        found.push(explained(diagnostic, written, escape, is_first));
     }
     name
 }
 
-fn explained(diagnostic: Diagnostic, written: &str, escape: char) -> Diagnostic {
+/// Whether only comments and empty lines stand before byte `at`.
+fn nothing_before(source: &str, at: usize) -> bool {
+    let before = source.get(..at).unwrap_or_default();
+    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+    before.lines().map(str::trim_start).all(|line| line.is_empty() || line.starts_with('#'))
+}
+
+fn explained(diagnostic: Diagnostic, written: &str, escape: char, is_first: bool) -> Diagnostic {
     let letters = written.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(written.len());
     if let Some(name) = known(&written[..letters]) {
         return diagnostic.with_help(format!("put a space behind `{name}`"));
     }
     match nearest(written, KEYWORDS) {
         Some(name) => diagnostic.with_suggestion(Some(name)),
+        None if is_first => diagnostic.with_help(
+            "a Dockerfile begins with `FROM IMAGE`, perhaps after ARG: is this one? `-f FILE` names another",
+        ),
         None => diagnostic
             .with_help(format!("if this line continues the one before it, end that line with `{escape}`")),
     }

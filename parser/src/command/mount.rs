@@ -174,11 +174,21 @@ fn field(text: &Text<'static>, pieces: &[Input<'_>], flag: Span) -> MountField {
     let equals = joined.as_str().find('=');
     let key = joined.get(&(0..equals.unwrap_or(end))).to_ascii_lowercase();
     let value = equals.map(|equals| joined.spanned(&(equals + 1..end)));
-    let span = if end == 0 { flag } else { joined.span(&(0..end)) };
+    let span = match pieces.first().map(Input::range) {
+        _ if end > 0 => joined.span(&(0..end)),
+        // Nothing stands there: the comma is what can be shown.
+        Some(at) if at.start > 0 && at.start <= text.as_str().len() => text.span(&(at.start - 1..at.start)),
+        _ => flag,
+    };
     MountField { span, key, value }
 }
 
 fn set(mount: &mut Mount, field: &MountField) -> Result<(), Diagnostic> {
+    if field.key.is_empty() && field.value.is_none() {
+        let message = "nothing stands between two commas, or behind the last one, of --mount";
+        return Err(Diagnostic::error("invalid-mount", message, field.span)
+            .with_help("a space ends the flag: write the options without spaces"));
+    }
     let word = || field.value.clone().ok_or_else(|| no_value(field));
     match field.key.as_str() {
         "type" => mount.kind = one_of(&word()?, "mount type", KINDS)?,

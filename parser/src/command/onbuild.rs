@@ -14,7 +14,7 @@ pub(super) fn onbuild(request: &mut Request<'_>) -> Option<Command> {
     request.requires_arguments()?;
     let range = request.arguments().clone();
     let head = split_head(request.text, range.clone(), request.escape, request.found);
-    let name = known_or_report(request.text, &head, request.escape, request.found)?;
+    let name = known_or_report(request.text, &head, request.escape, false, request.found)?;
     if head.broken {
         return None;
     }
