@@ -9,41 +9,61 @@ const LONGEST: usize = 64;
 /// The candidate that `word` was most likely meant to be, if any is near enough; case is ignored, the first
 /// of equally near ones wins. A third of the word's letters may differ, and one in a short word.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().flat_map(char::to_lowercase).take(LONGEST + 1).collect();
-    if word.is_empty() || word.len() > LONGEST {
-        return None;
-    }
-    let allowed = (word.len() / 3).max(1);
+    let word = Letters::of(word).filter(|word| !word.all().is_empty())?;
+    let allowed = (word.all().len() / 3).max(1);
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in candidates {
-        let letters: Vec<char> = candidate.chars().flat_map(char::to_lowercase).take(LONGEST + 1).collect();
-        if letters.len().abs_diff(word.len()) > allowed {
+        let Some(letters) = Letters::of(candidate) else { continue };
+        if letters.all().len().abs_diff(word.all().len()) > allowed {
             continue;
         }
-        let found = distance(&word, &letters);
+        let found = distance(word.all(), letters.all());
         if found <= allowed && best.is_none_or(|(least, _)| found < least) {
             best = Some((found, candidate));
         }
     }
-    best.filter(|&(found, _)| found < word.len()).map(|(_, candidate)| candidate)
+    best.filter(|&(found, _)| found < word.all().len()).map(|(_, candidate)| candidate)
+}
+
+/// A short word in small letters. On the stack: a file may be nothing but mistyped words.
+struct Letters {
+    letters: [char; LONGEST],
+    length: usize,
+}
+
+impl Letters {
+    /// `None` when the word is too long.
+    fn of(word: &str) -> Option<Self> {
+        let mut all = Self { letters: ['\0'; LONGEST], length: 0 };
+        for letter in word.chars().flat_map(char::to_lowercase) {
+            *all.letters.get_mut(all.length)? = letter;
+            all.length += 1;
+        }
+        Some(all)
+    }
+
+    fn all(&self) -> &[char] {
+        &self.letters[..self.length]
+    }
 }
 
 /// The least number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`
-/// (optimal string alignment).
+/// (optimal string alignment); neither is longer than [`LONGEST`].
 fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let (mut before, mut last, mut row) = ([0; LONGEST + 1], [0; LONGEST + 1], [0; LONGEST + 1]);
+    for (j, cell) in last.iter_mut().enumerate() {
+        *cell = j;
+    }
     for (i, x) in a.iter().enumerate() {
-        let mut row = Vec::with_capacity(b.len() + 1);
-        row.push(i + 1);
+        row[0] = i + 1;
         for (j, y) in b.iter().enumerate() {
             let mut least = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
                 least = least.min(before[j - 1] + 1);
             }
-            row.push(least);
+            row[j + 1] = least;
         }
-        before = std::mem::replace(&mut last, row);
+        (before, last, row) = (last, row, before);
     }
     last[b.len()]
 }

@@ -1,5 +1,7 @@
 //! One stage: where it starts, its steps in order, and the state that they change.
 
+use std::collections::HashSet;
+
 use kiln_parser::Diagnostic;
 use kiln_parser::instruction::{Command, Instruction};
 use kiln_parser::span::Span;
@@ -97,6 +99,8 @@ pub(super) struct StageLowering<'b, 'm> {
     pub assembly: &'m mut Assembly,
     pub state: StageState,
     diagnostics: &'m mut Vec<Diagnostic>,
+    /// What was found in this instruction.
+    reported: HashSet<Diagnostic>,
     progress: Progress,
     /// Set while a trigger of the base runs: the FROM that brought it.
     trigger_of: Option<Span>,
@@ -117,8 +121,18 @@ impl Build<'_> {
         let mut progress = Progress { step: 0, total };
         let state = self.start(index, origin, done, &mut progress, assembly, diagnostics)?;
         let trigger_of = None;
-        let mut lowering =
-            StageLowering { build: self, index, done, assembly, state, diagnostics, progress, trigger_of };
+        let reported = HashSet::new();
+        let mut lowering = StageLowering {
+            build: self,
+            index,
+            done,
+            assembly,
+            state,
+            diagnostics,
+            reported,
+            progress,
+            trigger_of,
+        };
         for trigger in &stage.triggers {
             lowering.trigger(trigger, stage.source.from.span);
         }
@@ -246,6 +260,7 @@ impl Progress {
 
 impl StageLowering<'_, '_> {
     fn instruction(&mut self, instruction: &Instruction) {
+        self.reported.clear();
         if let Err(diagnostic) = self.dispatch(instruction) {
             self.report(*diagnostic);
         }
@@ -267,9 +282,9 @@ impl StageLowering<'_, '_> {
         self.trigger_of.is_some()
     }
 
-    /// Keeps a finding, once.
+    /// Keeps a finding, once: a word that is expanded twice is wrong once.
     pub fn report(&mut self, diagnostic: Diagnostic) {
-        if !self.diagnostics.contains(&diagnostic) {
+        if self.reported.insert(diagnostic.clone()) {
             self.diagnostics.push(diagnostic);
         }
     }

@@ -1,0 +1,3 @@
+FROM debian:12 AS build
+RUN true
+FROM Build

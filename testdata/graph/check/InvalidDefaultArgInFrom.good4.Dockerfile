@@ -1,0 +1,3 @@
+FROM debian:12
+COPY --from=alpine /a /b
+FROM 0
