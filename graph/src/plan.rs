@@ -16,7 +16,7 @@ pub struct Plan {
     pub target: VertexId,
     /// The image configuration without `created` and `rootfs`. Its history has one entry that is not
     /// `empty_layer` for each layer of the target's result, base layers first; entries made by this build
-    /// have no `created` yet.
+    /// have no `created` yet, unless the build was given a time for all of them.
     pub config: ImageConfig,
     /// `os/arch[/variant]` of the image.
     pub platform: String,

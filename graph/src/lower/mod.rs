@@ -15,6 +15,7 @@ mod context_files;
 mod contexts;
 mod copy;
 mod device;
+mod epoch;
 mod expose;
 mod files;
 mod gotext;
@@ -105,6 +106,7 @@ fn try_lower(
     let platforms = platforms(options)?;
     diagnostics.extend(options.build_args.get(FRONTEND).and_then(|name| frontend(name, Span::default())));
     let globals = Globals::new(dockerfile, options, &platforms, diagnostics);
+    let epoch = epoch::epoch(dockerfile, &globals, options)?;
     let mut stages = Stages::new(dockerfile, &globals, &platforms, options);
     let target = stages.find_target(options.target.as_deref())?;
     if options.check && options.target.is_none() {
@@ -137,7 +139,11 @@ fn try_lower(
     diagnostics.extend(unused);
     diagnostics.extend(contexts::unused(dockerfile, &stages, options));
     let Some(state) = done.get_mut(target).and_then(Option::take) else { return Err(None) };
-    finish(state, assembly, options, &platforms)
+    let mut plan = finish(state, assembly, options, &platforms)?;
+    if let Some(epoch) = epoch {
+        epoch::date(&mut plan.config.history, epoch);
+    }
+    Ok(plan)
 }
 
 /// Where a build runs and what it builds for.

@@ -11,6 +11,7 @@ use kiln_parser::instruction::{ArgDeclaration, Command, Dockerfile, Instruction,
 use kiln_parser::span::Span;
 use kiln_parser::suggest;
 
+use super::epoch::SOURCE_DATE_EPOCH;
 use super::options::LowerOptions;
 use super::stages::Stages;
 use super::{Checked, Platforms};
@@ -19,7 +20,7 @@ use super::{Checked, Platforms};
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
 /// Build arguments that are for the builder, and count as used without ARG.
-const FOR_THE_BUILDER: &[&str] = &["SOURCE_DATE_EPOCH"];
+const FOR_THE_BUILDER: &[&str] = &[SOURCE_DATE_EPOCH];
 
 /// The prefix of the other build arguments that are for the builder.
 const BUILDER_PREFIX: &str = "BUILDKIT_";

@@ -182,8 +182,9 @@ pub fn show(plan: Option<&Plan>, diagnostics: &[Diagnostic], asked: &[String], s
         writeln!(out, "{}", serde_json::to_string_pretty(&config).unwrap()).unwrap();
         for entry in history {
             let mark = if entry.empty_layer { ' ' } else { '*' };
-            writeln!(out, "{mark} {}", entry.created_by.or(entry.comment).unwrap_or_default().escape_debug())
-                .unwrap();
+            let time = entry.created.map(|created| format!(" ({created})")).unwrap_or_default();
+            let text = entry.created_by.or(entry.comment).unwrap_or_default();
+            writeln!(out, "{mark} {}{time}", text.escape_debug()).unwrap();
         }
     }
     out
