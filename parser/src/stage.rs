@@ -50,7 +50,8 @@ impl Assembly {
     fn node(&mut self, source: &str, node: Node<'_>, escape: char) {
         self.instructions += 1;
         let keyword = keyword(&node);
-        match statement(source, node, escape, &mut self.found) {
+        let is_first = self.instructions == 1;
+        match statement(source, node, escape, is_first, &mut self.found) {
             Some(Statement::From(from)) => {
                 let span = from.span;
                 self.dockerfile.stages.push(Stage { from, instructions: Vec::new(), span });

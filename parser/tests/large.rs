@@ -30,6 +30,13 @@ fn many_words_flags_and_members() {
 }
 
 #[test]
+fn many_instructions_behind_many_comments() {
+    assert!(!repeated("", "# a comment\n", &"RUN x\n".repeat(60_000)).has_errors());
+    let mistakes = repeated("", "# a comment\n", &"RUX x\n".repeat(20_000));
+    assert_eq!(mistakes.diagnostics.len(), 20_000);
+}
+
+#[test]
 fn many_mistakes() {
     assert_eq!(repeated("", "FOO bar\n", "").diagnostics.len(), 50_000);
     assert_eq!(repeated("", "RUN <<A\n A\n", "").diagnostics.len(), 36_363);

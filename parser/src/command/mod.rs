@@ -56,11 +56,12 @@ pub(crate) fn keyword(node: &Node<'_>) -> Option<&'static str> {
     known(node.text.get(&node.head.keyword))
 }
 
-/// Reads `node`; `None` when it cannot be understood, which `found` then says.
+/// Reads `node`, the file's first or a later one; `None` when it cannot be understood, which `found` then says.
 pub(crate) fn statement(
     source: &str,
     node: Node<'_>,
     escape: char,
+    is_first: bool,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Statement> {
     let whole = node.text.trimmed();
@@ -68,7 +69,6 @@ pub(crate) fn statement(
         return None;
     }
     let Node { text, head, heredocs, span, .. } = node;
-    let is_first = nothing_before(source, text.span(&head.keyword).start);
     let name = known_or_report(&text, &head, escape, is_first, found)?;
     if head.broken {
         return None;
@@ -126,13 +126,6 @@ fn known_or_report(
         found.push(explained(diagnostic, written, escape, is_first));
     }
     name
-}
-
-/// Whether only comments and empty lines stand before byte `at`.
-fn nothing_before(source: &str, at: usize) -> bool {
-    let before = source.get(..at).unwrap_or_default();
-    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-    before.lines().map(str::trim_start).all(|line| line.is_empty() || line.starts_with('#'))
 }
 
 fn explained(diagnostic: Diagnostic, written: &str, escape: char, is_first: bool) -> Diagnostic {
