@@ -9,55 +9,56 @@ const LONGEST: usize = 64;
 /// The candidate that `word` was most likely meant to be, if any is near enough; case is ignored, the first
 /// of equally near ones wins. A third of the word's letters may differ, and one in a short word.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = Letters::of(word).filter(|word| !word.all().is_empty())?;
-    let allowed = (word.all().len() / 3).max(1);
+    let mut buffer = ['\0'; LONGEST];
+    let word = lower(word, &mut buffer).filter(|word| !word.is_empty())?;
+    let allowed = (word.len() / 3).max(1);
     let mut best: Option<(usize, &'a str)> = None;
+    let mut buffer = ['\0'; LONGEST];
     for candidate in candidates {
-        let Some(letters) = Letters::of(candidate) else { continue };
-        if letters.all().len().abs_diff(word.all().len()) > allowed {
+        // Bytes are at least as many as letters: what has too few of them need not be read.
+        if candidate.len() + allowed < word.len() {
             continue;
         }
-        let found = distance(word.all(), letters.all());
+        let Some(letters) = lower(candidate, &mut buffer) else { continue };
+        if letters.len().abs_diff(word.len()) > allowed {
+            continue;
+        }
+        let found = distance(word, letters);
         if found <= allowed && best.is_none_or(|(least, _)| found < least) {
             best = Some((found, candidate));
         }
     }
-    best.filter(|&(found, _)| found < word.all().len()).map(|(_, candidate)| candidate)
+    best.filter(|&(found, _)| found < word.len()).map(|(_, candidate)| candidate)
 }
 
-/// A short word in small letters. On the stack: a file may be nothing but mistyped words.
-struct Letters {
-    letters: [char; LONGEST],
-    length: usize,
-}
-
-impl Letters {
-    /// `None` when the word is too long.
-    fn of(word: &str) -> Option<Self> {
-        let mut all = Self { letters: ['\0'; LONGEST], length: 0 };
-        for letter in word.chars().flat_map(char::to_lowercase) {
-            *all.letters.get_mut(all.length)? = letter;
-            all.length += 1;
+/// The small letters of `word`, in `buffer`: a file may be nothing but mistyped words. `None` when they are too many.
+fn lower<'b>(word: &str, buffer: &'b mut [char; LONGEST]) -> Option<&'b [char]> {
+    let mut length = 0;
+    if word.is_ascii() {
+        for (place, byte) in buffer.get_mut(..word.len())?.iter_mut().zip(word.bytes()) {
+            *place = char::from(byte.to_ascii_lowercase());
         }
-        Some(all)
+        length = word.len();
+    } else {
+        for letter in word.chars().flat_map(char::to_lowercase) {
+            *buffer.get_mut(length)? = letter;
+            length += 1;
+        }
     }
-
-    fn all(&self) -> &[char] {
-        &self.letters[..self.length]
-    }
+    buffer.get(..length)
 }
 
 /// The least number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`
 /// (optimal string alignment); neither is longer than [`LONGEST`].
 fn distance(a: &[char], b: &[char]) -> usize {
     let (mut before, mut last, mut row) = ([0; LONGEST + 1], [0; LONGEST + 1], [0; LONGEST + 1]);
-    for (j, cell) in last.iter_mut().enumerate() {
-        *cell = j;
+    for (cell, count) in last.iter_mut().zip(0u8..) {
+        *cell = count;
     }
-    for (i, x) in a.iter().enumerate() {
-        row[0] = i + 1;
+    for ((i, x), count) in a.iter().enumerate().zip(1u8..) {
+        row[0] = count;
         for (j, y) in b.iter().enumerate() {
-            let mut least = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
+            let mut least = (last[j] + u8::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
                 least = least.min(before[j - 1] + 1);
             }
@@ -65,7 +66,7 @@ fn distance(a: &[char], b: &[char]) -> usize {
         }
         (before, last, row) = (last, row, before);
     }
-    last[b.len()]
+    usize::from(last[b.len()])
 }
 
 #[cfg(test)]
