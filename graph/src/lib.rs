@@ -4,6 +4,7 @@
 //! [`lower()`] makes a [`plan::Plan`] for the builder to solve; [`pattern`] is Docker's pattern language, which
 //! the builder applies to real directories.
 
+mod entitlement;
 pub mod graph;
 pub mod image;
 pub mod lower;
@@ -14,6 +15,7 @@ pub mod pattern;
 pub mod plan;
 mod redact;
 
+pub use entitlement::{DeviceEntitlements, Entitlement, Entitlements, GrantError};
 pub use graph::{Display, Graph, Location, Vertex, VertexId};
 pub use lower::{LowerOptions, Lowered, lower, remote_source};
 pub use redact::redact;

@@ -318,6 +318,10 @@ pub struct CopyAction {
     pub excludes: Vec<String>,
     /// True for ADD: a source that is a tar archive (compressed or not) by its content is unpacked.
     pub unpack: bool,
+    /// True for what is mounted: a source directory is taken itself, with its mode and owner. Otherwise only what is in it is
+    /// copied, and the destination is made like the directories above it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub directories_themselves: bool,
 }
 
 /// One source of a [`CopyAction`].

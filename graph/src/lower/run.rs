@@ -1,12 +1,13 @@
 //! RUN: the command, its environment, and here-documents. Its mounts are [`super::mounts`]'s.
 
 use kiln_parser::Diagnostic;
-use kiln_parser::instruction::{CommandLine, Heredoc, Instruction, Network as RunNetwork, Run, Security};
+use kiln_parser::instruction::{CommandLine, Heredoc, Instruction, Network as RunNetwork, Run};
 use kiln_parser::span::Span;
 
+use super::device::NOT_ENTITLED;
 use super::stage::StageLowering;
-use super::step::not_supported_yet;
 use super::{Checked, scope};
+use crate::entitlement::Entitlement;
 use crate::graph::Vertex;
 use crate::op::{Exec, ExecMount, Network, Op};
 
@@ -29,24 +30,25 @@ struct Script {
 
 impl StageLowering<'_, '_> {
     pub(super) fn run(&mut self, instruction: &Instruction, run: &Run) -> Checked<()> {
-        for refused in unsupported(run) {
-            self.report(refused);
-        }
         let Script { args, mut mounts, summary } = self.script(run, instruction.span)?;
         let mut inputs = vec![self.state.vertex];
         mounts.extend(self.mounts(instruction, run, &mut inputs));
-        let network = self.network(run)?;
+        let (network, security) = (self.network(run), self.security(run));
+        let devices = self.devices(run);
         let created_by = self.state.run_text(&args);
         let options = self.build.options;
         let exec = Exec {
             args,
             env: self.state.environment.pairs().to_vec(),
             proxies: scope::proxies(options, &self.state.environment),
+            platform: self.state.platform.clone(),
             cwd: self.state.cwd.clone(),
             user: self.state.config.config.user.clone(),
             mounts,
             network,
-            hostname: options.build_args.get(HOSTNAME_ARG).cloned(),
+            security,
+            devices,
+            hostname: options.build_args.get(HOSTNAME_ARG).filter(|name| !name.is_empty()).cloned(),
         };
         let display = self.display(instruction, &format!("{}{summary}", instruction.text));
         let (op, no_cache) = (Op::Exec(exec), options.no_cache);
@@ -78,29 +80,24 @@ impl StageLowering<'_, '_> {
         Ok(Script { args, mounts, summary })
     }
 
-    fn network(&self, run: &Run) -> Checked<Network> {
-        let chosen = self.build.options.network;
-        let Some(network) = &run.network else { return Ok(chosen) };
+    fn network(&mut self, run: &Run) -> Network {
+        let options = self.build.options;
+        let Some(network) = &run.network else { return options.network };
         match network.value {
-            RunNetwork::Default => Ok(chosen),
-            RunNetwork::None => Ok(Network::None),
-            RunNetwork::Host if chosen == Network::Host => Ok(Network::Host),
+            RunNetwork::Default => options.network,
+            RunNetwork::None => Network::None,
             RunNetwork::Host => {
-                let message = "RUN --network=host is not allowed in a build with --network=none";
-                Err(Box::new(Diagnostic::error("network-not-allowed", message, network.span)))
+                if !options.entitlements.network_host && !options.check {
+                    let needed = Entitlement::NetworkHost;
+                    let message =
+                        format!("RUN --network=host needs the entitlement {needed} in a build with --network=none");
+                    let help = format!("grant it with `--allow {needed}`, or leave out --network=none");
+                    self.report(Diagnostic::error(NOT_ENTITLED, message, network.span).with_help(help));
+                }
+                Network::Host
             }
         }
     }
-}
-
-/// The flags that cannot be honoured yet.
-fn unsupported(run: &Run) -> Vec<Diagnostic> {
-    let mut out = Vec::new();
-    if let Some(security) = run.security.as_ref().filter(|security| security.value == Security::Insecure) {
-        out.push(not_supported_yet("RUN --security=insecure", security.span));
-    }
-    out.extend(run.devices.iter().map(|device| not_supported_yet("RUN --device", device.span)));
-    out
 }
 
 /// Whether the command is nothing but the here-document: `RUN <<EOF`.

@@ -102,8 +102,3 @@ impl StageLowering<'_, '_> {
         }
     }
 }
-
-/// The end of everything that is understood and not built yet.
-pub(super) fn not_supported_yet(what: &str, span: Span) -> Diagnostic {
-    Diagnostic::error("not-supported-yet", format!("{what} is not supported yet"), span)
-}
