@@ -29,7 +29,8 @@ pub(super) fn open(tree: &MountTree, path: &Path, scratch: &mut Scratch) -> io::
             }
         }
         MountTree::Layers { lowers, changes } => {
-            let lowers = rootfs::open_lowers(lowers).map_err(to_error)?;
+            let name = scratch.new_name();
+            let lowers = rootfs::open_lowers(lowers, scratch, &name).map_err(to_error)?;
             Ok(beneath::open(&merged(lowers, changes.as_ref(), scratch)?, path)?)
         }
     }

@@ -21,6 +21,9 @@ use crate::sys;
 /// Docker's limit too: the kernel takes at most 500 lower directories, one of which may be needed for stubs.
 const MAX_LOWERS: usize = 499;
 
+/// With one overlay below another, which is as deep as the kernel goes.
+const MOST_LAYERS: usize = 2 * MAX_LOWERS - 1;
+
 /// A file system in memory for what init itself needs: attached over the host's root in this namespace, gone with it.
 pub(super) struct Scratch {
     mount: OwnedFd,
@@ -96,7 +99,7 @@ pub(super) fn mount(
     scratch: &Scratch,
 ) -> Result<OwnedFd, Failure> {
     let failed = |error: io::Error| Failure::step("mount the root file system", error);
-    let mut lowers = open_lowers(root.lowers())?;
+    let mut lowers = open_lowers(root.lowers(), scratch, "below")?;
     let changes = match root {
         Root::Overlay { upper, work, .. } => Changes { upper: open_host(upper)?, work: open_host(work)? },
         Root::OverlayScratch { size, .. } => changes_in_memory(*size, scratch).map_err(failed)?,
@@ -120,14 +123,26 @@ pub(super) fn mount(
     Ok(root)
 }
 
-/// Opens layer trees, as many as can be mounted.
-pub(super) fn open_lowers(lowers: &[PathBuf]) -> Result<Vec<OwnedFd>, Failure> {
-    if lowers.len() > MAX_LOWERS {
-        let error =
-            io::Error::other(format!("{} layers, and Linux mounts at most {MAX_LOWERS}", lowers.len()));
-        return Err(Failure::step("mount the root file system", error));
+/// Opens layer trees, as many as can be mounted. Where there are more than the kernel takes, the lowest ones are mounted by
+/// themselves first, on the directory `name` of the scratch file system: below them is nothing that they could hide, so
+/// nothing is lost.
+pub(super) fn open_lowers(
+    lowers: &[PathBuf],
+    scratch: &Scratch,
+    name: &str,
+) -> Result<Vec<OwnedFd>, Failure> {
+    let failed = |error: io::Error| Failure::step("mount the root file system", error);
+    if lowers.len() > MOST_LAYERS {
+        let (count, most) = (lowers.len(), MOST_LAYERS);
+        return Err(failed(io::Error::other(format!("{count} layers, and {most} can be mounted at most"))));
     }
-    lowers.iter().map(|path| open_host(path)).collect()
+    let mut open: Vec<OwnedFd> = lowers.iter().map(|path| open_host(path)).collect::<Result<_, _>>()?;
+    if open.len() > MAX_LOWERS {
+        let below = open.split_off(MAX_LOWERS - 1);
+        let layers: Vec<&OwnedFd> = below.iter().collect();
+        open.push(overlay::mount(&layers, None, scratch, name).map_err(failed)?);
+    }
+    Ok(open)
 }
 
 /// Opens a directory of the host.

@@ -13,7 +13,8 @@ use crate::tests;
 tests!("root":
     only_what_the_command_wrote_is_in_the_upper_directory, stubs_change_nothing_about_the_directories_above_them,
     existing_targets_are_used_and_unchanged, a_link_to_nothing_gets_its_target, layers_are_merged_in_order,
-    four_hundred_layers_are_mounted, too_many_layers_are_refused, an_image_without_layers_fails_on_the_command_only,
+    four_hundred_layers_are_mounted, too_many_layers_are_refused, more_layers_than_one_overlay_takes_are_mounted,
+    an_image_without_layers_fails_on_the_command_only,
     changes_in_memory_are_forgotten, the_size_of_changes_in_memory_is_limited, host_directories_and_files_can_be_mounted,
     a_read_only_bind_covers_what_is_mounted_below_it, targets_inside_mounts_are_made_there,
     a_memory_mount_has_the_mode_and_size_asked_for, files_are_read_only_with_their_mode, missing_directories_are_named,
@@ -132,12 +133,32 @@ fn four_hundred_layers_are_mounted() {
     assert_eq!(run(&spec).text(), "400\n");
 }
 
+fn more_layers_than_one_overlay_takes_are_mounted() {
+    let fixture = Fixture::new();
+    let mut spec = fixture.shell("ls / | grep -c file-; cat /same; ls /hidden");
+    let mut root = many_layers(&fixture, 600);
+    // The lowest ones are mounted by themselves: what hides something must hide it there too.
+    if let Root::Overlay { lowers, .. } = &mut root {
+        for (layer, text) in [(0, "top"), (550, "middle"), (590, "bottom")] {
+            fs::write(lowers[layer].join("same"), text).unwrap();
+        }
+        fs::create_dir(lowers[595].join("hidden")).unwrap();
+        fs::write(lowers[595].join("hidden/file"), "").unwrap();
+        let whiteout = rustix::fs::makedev(0, 0);
+        fs::create_dir(lowers[100].join("hidden")).unwrap();
+        let (kind, mode) = (rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::empty());
+        rustix::fs::mknodat(rustix::fs::CWD, lowers[100].join("hidden/file"), kind, mode, whiteout).unwrap();
+    }
+    spec.root = root;
+    assert_eq!(run(&spec).text(), "600\ntop");
+}
+
 fn too_many_layers_are_refused() {
     let fixture = Fixture::new();
     let mut spec = fixture.spec(&["true"]);
-    spec.root = many_layers(&fixture, 600);
+    spec.root = many_layers(&fixture, 1000);
     let error = refused(&spec);
-    assert!(describe(&error).contains("601 layers"), "{}", describe(&error));
+    assert!(describe(&error).contains("1001 layers"), "{}", describe(&error));
 }
 
 fn an_image_without_layers_fails_on_the_command_only() {
