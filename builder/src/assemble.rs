@@ -3,7 +3,9 @@
 //! The same result gives the same bytes: times come from the records of the layers, so a build that is
 //! answered by the cache has the image id that it had before.
 
-use kiln_cache::{Digest, ImageRecord, Store};
+use std::collections::BTreeMap;
+
+use kiln_cache::{DiffId, Digest, ImageRecord, LayerOrigin, Store};
 use kiln_graph::image::{History, ImageConfig};
 use kiln_graph::plan::Plan;
 use kiln_registry::Descriptor;
@@ -21,7 +23,12 @@ pub(crate) fn assemble(store: &Store, plan: &Plan, snapshot: &Snapshot) -> Resul
         detail: format!("its configuration cannot be written: {error}"),
     })?;
     let id: Digest = store.blobs().put(&bytes)?;
-    if let Some(record) = store.images().by_id(&id)? {
+    let layer_origins = layer_origins(snapshot);
+    if let Some(mut record) = store.images().by_id(&id)? {
+        if layer_origins.iter().any(|(layer, origin)| record.layer_origins.get(layer) != Some(origin)) {
+            record.layer_origins.extend(layer_origins);
+            store.images().add(&record)?;
+        }
         return Ok(record);
     }
     let mut size = 0;
@@ -36,6 +43,7 @@ pub(crate) fn assemble(store: &Store, plan: &Plan, snapshot: &Snapshot) -> Resul
         layers: snapshot.diff_ids(),
         layer_blobs: remote_blobs(snapshot),
         origin: origin(snapshot),
+        layer_origins,
         platform: plan.platform.clone(),
         created: config.created.clone(),
         size,
@@ -47,12 +55,19 @@ pub(crate) fn assemble(store: &Store, plan: &Plan, snapshot: &Snapshot) -> Resul
 /// The blobs of the layers that came from a registry: a prefix of the chain, the base's.
 fn remote_blobs(snapshot: &Snapshot) -> Vec<Descriptor> {
     let remotes = snapshot.layers().iter().map_while(|layer| layer.remote.as_ref());
+    let remotes = remotes.take_while(|remote| remote.image().is_some());
     remotes.map(|remote| remote.descriptor.clone()).collect()
 }
 
 fn origin(snapshot: &Snapshot) -> Option<String> {
     let first = snapshot.layers().first()?.remote.as_ref()?;
-    Some(first.reference.to_string())
+    Some(first.image()?.to_string())
+}
+
+/// Where the layers are that only a shared cache has.
+fn layer_origins(snapshot: &Snapshot) -> BTreeMap<DiffId, LayerOrigin> {
+    let origin = |layer: &LayerRef| Some((layer.diff_id.clone(), layer.remote.as_ref()?.layer_origin()?));
+    snapshot.layers().iter().filter_map(origin).collect()
 }
 
 /// The plan's configuration with layers and times filled in.
@@ -97,7 +112,6 @@ fn date(history: &mut [History], layers: &[LayerRef]) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use kiln_cache::DiffId;
     use std::str::FromStr;
 
     fn layer(digit: char, created: Option<&str>) -> LayerRef {

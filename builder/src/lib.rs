@@ -17,6 +17,7 @@ mod error;
 pub mod event;
 mod fetch;
 pub mod images;
+mod keyring;
 mod run;
 mod shared;
 mod snapshot;
@@ -31,7 +32,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_cache::{ImageRecord, Store};
+use kiln_cache::{ImageRecord, LayerError, Store};
 use kiln_graph::Entitlements;
 use kiln_graph::plan::Plan;
 use kiln_registry::Client;
@@ -49,6 +50,7 @@ pub use shared::{
     CacheExport, CacheExportError, CacheExportReport, CacheImport, CacheImportReport, CacheMode, CacheTarget,
     SharedCaches,
 };
+pub use keyring::{KeyError, Keyring};
 pub use run::{RunError, RunRequest, Running, Volume};
 pub use solve::require::RequireCached;
 pub use source::{GitError, SourceError};
@@ -58,6 +60,7 @@ pub use step::user::UserError;
 pub use tokio_util::sync::CancellationToken;
 
 use crate::fetch::Fetcher;
+use crate::snapshot::Snapshot;
 use crate::step::exec::Host;
 use crate::writeback::Writeback;
 
@@ -145,23 +148,41 @@ impl Builder {
     /// A build that fails keeps the results of the steps that succeeded, and nothing else.
     pub async fn build(&self, request: BuildRequest, progress: &Progress) -> Result<ImageRecord, BuildError> {
         let _in_use = self.store.use_lock()?;
-        let surroundings = solve::Surroundings {
+        let snapshot = loop {
+            match solve::solve(&request.plan, self.surroundings(&request, progress)).await {
+                Ok(snapshot) if self.lacks(&request.shared, &snapshot)? => {}
+                Err(error) if request.shared.is_to_blame(&error, progress) => {}
+                result => break result?,
+            }
+        };
+        let mut plan = request.plan;
+        request.shared.inline(&mut plan.config);
+        assemble::assemble(&self.store, &plan, &snapshot)
+    }
+
+    fn surroundings(&self, request: &BuildRequest, progress: &Progress) -> solve::Surroundings {
+        solve::Surroundings {
             store: self.store.clone(),
             fetcher: self.fetcher.clone(),
             progress: progress.clone(),
             host: Arc::clone(&self.host),
-            credentials: Arc::new(request.credentials),
-            entitlements: request.entitlements,
-            bases: request.bases,
-            project: request.project,
-            contexts: request.contexts,
+            credentials: Arc::new(request.credentials.clone()),
+            entitlements: request.entitlements.clone(),
+            bases: request.bases.clone(),
+            project: request.project.clone(),
+            contexts: request.contexts.clone(),
             slots: Arc::clone(&self.slots),
-            require_cached: request.require_cached,
-            cancel: request.cancel,
+            require_cached: request.require_cached.clone(),
+            cancel: request.cancel.clone(),
             writeback: Arc::clone(&self.writeback),
-        };
-        let snapshot = solve::solve(&request.plan, surroundings).await?;
-        assemble::assemble(&self.store, &request.plan, &snapshot)
+            shared: request.shared.clone(),
+        }
+    }
+
+    /// Whether the result has a layer that is neither here nor anywhere.
+    fn lacks(&self, shared: &SharedCaches, result: &Snapshot) -> Result<bool, BuildError> {
+        let layers = self.store.layers();
+        Ok(shared.lacks(result, |layer| Ok::<_, LayerError>(layers.info(layer)?.is_some()))?)
     }
 
     /// Makes what builds have left in the store survive a crash of the machine: one sync of the file system, and none

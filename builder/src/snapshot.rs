@@ -2,13 +2,32 @@
 
 use std::sync::Arc;
 
-use kiln_cache::DiffId;
+use kiln_cache::{DiffId, Key, KeyBuilder, LayerOrigin};
 use kiln_registry::{Descriptor, Reference};
 
 /// A file system as a chain of layers, bottom first. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
     layers: Arc<Vec<LayerRef>>,
+    identity: Identity,
+}
+
+/// The content identity of a chain: one hash over the diff ids in order, and nothing for an empty chain. It grows with the
+/// chain, layer by layer, so that a step costs the same however many there are below it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Identity(Option<[u8; 32]>);
+
+impl Identity {
+    /// The identity of the chain with one more layer. One without entries changes nothing, so it is not in there.
+    fn with(self, diff_id: &DiffId) -> Self {
+        if diff_id.is_empty_layer() {
+            return self;
+        }
+        let below = self.0.unwrap_or_default();
+        let (key, _) =
+            KeyBuilder::new("chain").part("below", below).part("layer", diff_id.to_string()).finish();
+        Self(Some(key.0))
+    }
 }
 
 /// One layer of a [`Snapshot`].
@@ -22,19 +41,55 @@ pub(crate) struct LayerRef {
     pub(crate) created: Option<String>,
 }
 
-/// A blob in a registry.
+/// A blob that is elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
-    /// The image it belongs to.
-    pub(crate) reference: Arc<Reference>,
+    /// Where.
+    pub(crate) origin: Origin,
     /// The blob.
     pub(crate) descriptor: Descriptor,
+}
+
+/// Where a blob can be fetched.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// From the registry that has the image it belongs to.
+    Image(Arc<Reference>),
+    /// From a shared cache: the line of its location.
+    Shared(Arc<str>),
+}
+
+impl Remote {
+    /// The image in a registry that the blob belongs to, if that is where it is.
+    pub(crate) fn image(&self) -> Option<&Reference> {
+        match &self.origin {
+            Origin::Image(reference) => Some(reference),
+            Origin::Shared(_) => None,
+        }
+    }
+
+    /// The blob of a layer in a shared cache.
+    pub(crate) fn shared(origin: &LayerOrigin) -> Self {
+        Self { origin: Origin::Shared(origin.place.as_str().into()), descriptor: origin.blob.clone() }
+    }
+
+    /// What the store remembers of it, if it is in a shared cache.
+    pub(crate) fn layer_origin(&self) -> Option<LayerOrigin> {
+        match &self.origin {
+            Origin::Image(_) => None,
+            Origin::Shared(place) => {
+                Some(LayerOrigin { blob: self.descriptor.clone(), place: place.to_string() })
+            }
+        }
+    }
 }
 
 impl Snapshot {
     /// A snapshot of these layers, bottom first.
     pub(crate) fn new(layers: Vec<LayerRef>) -> Self {
-        Self { layers: Arc::new(layers) }
+        let identity =
+            layers.iter().fold(Identity::default(), |identity, layer| identity.with(&layer.diff_id));
+        Self { layers: Arc::new(layers), identity }
     }
 
     /// The layers, bottom first.
@@ -46,8 +101,9 @@ impl Snapshot {
     pub(crate) fn with(&self, layer: LayerRef) -> Self {
         let mut layers = Vec::with_capacity(self.layers.len() + 1);
         layers.extend(self.layers.iter().cloned());
+        let identity = self.identity.with(&layer.diff_id);
         layers.push(layer);
-        Self::new(layers)
+        Self { layers: Arc::new(layers), identity }
     }
 
     /// The diff ids, bottom first.
@@ -55,13 +111,34 @@ impl Snapshot {
         self.layers.iter().map(|layer| layer.diff_id.clone()).collect()
     }
 
-    /// The content identity: the diff ids in order, one a line. Equal chains are equal file systems.
+    /// The content identity: equal chains are equal file systems. Empty for a chain without entries.
     pub(crate) fn identity(&self) -> String {
-        let mut identity = String::with_capacity(self.layers.len() * 72);
-        for layer in self.layers.iter() {
-            identity.push_str(&layer.diff_id.to_string());
-            identity.push('\n');
+        self.identity.0.map_or_else(String::new, |hash| Key(hash).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(number: u8) -> LayerRef {
+        LayerRef { diff_id: DiffId::from_hash([number; 32]), remote: None, created: None }
+    }
+
+    #[test]
+    fn an_identity_is_that_of_the_chain_however_it_was_made() {
+        let whole = Snapshot::new(vec![layer(1), layer(2)]);
+        let grown = Snapshot::default().with(layer(1)).with(layer(2));
+        assert_eq!(whole.identity(), grown.identity());
+        let others = [
+            Snapshot::default(),
+            Snapshot::new(vec![layer(1)]),
+            Snapshot::new(vec![layer(2), layer(1)]),
+            Snapshot::new(vec![layer(1), layer(2), layer(2)]),
+        ];
+        for other in others {
+            assert_ne!(whole.identity(), other.identity());
         }
-        identity
+        assert_eq!(Snapshot::default().identity(), "");
     }
 }

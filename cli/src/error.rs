@@ -6,6 +6,7 @@
 //! | 0 | success; also when the reader of standard output went away |
 //! | 1 | the build or the command failed |
 //! | 2 | the command line is wrong |
+//! | 3 | a step is not cached, with `build --require-cached` |
 //! | 125 | `run`: kiln itself failed, the process was not started |
 //! | 126 | `run`: the command cannot be executed |
 //! | 127 | `run`: the command was not found |
@@ -18,9 +19,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_builder::images::ImageError;
-use kiln_builder::{BuildError, ContextError, RunError};
+use kiln_builder::{BuildError, CacheExportError, ContextError, RunError};
 use kiln_cache::StoreError;
-use kiln_registry::{PlatformError, ReferenceError, RegistryError};
+use kiln_registry::{PlatformError, ReferenceError, RegistryError, StorageError};
 
 /// The signal of Ctrl-C.
 const INTERRUPT: i32 = 2;
@@ -68,9 +69,15 @@ pub enum CliError {
     /// The process of `run` could not be started or waited for.
     #[error(transparent)]
     Run(Box<RunError>),
+    /// The daemon does not run.
+    #[error(transparent)]
+    Serve(#[from] kiln_server::ServeError),
     /// The store could not be opened.
     #[error("cannot use the store")]
     Store(#[from] StoreError),
+    /// A shared cache is nowhere, or could not be written and had to be.
+    #[error(transparent)]
+    Cache(Box<CacheFailure>),
     /// The registry client could not be made.
     #[error(transparent)]
     Registry(Box<RegistryError>),
@@ -114,9 +121,26 @@ pub enum CliError {
         /// Its number.
         signal: i32,
     },
+    /// Told already, in the form that was asked for.
+    #[error("the build failed")]
+    Told {
+        /// The exit code.
+        code: u8,
+    },
     /// Nobody reads standard output any more.
     #[error("standard output is closed")]
     BrokenPipe,
+}
+
+/// What can be wrong with a shared cache.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheFailure {
+    /// Its place cannot be used at all.
+    #[error("cannot use a shared cache")]
+    Open(#[from] StorageError),
+    /// It could not be written.
+    #[error(transparent)]
+    Export(#[from] CacheExportError),
 }
 
 /// What `main` shows.
@@ -164,7 +188,7 @@ impl CliError {
 
     /// Everything that is told about it; `None` when nothing is.
     pub fn report(&self) -> Option<Report> {
-        if let Self::BrokenPipe = self {
+        if let Self::BrokenPipe | Self::Told { .. } = self {
             return None;
         }
         let excerpt = match self {
@@ -192,7 +216,9 @@ impl CliError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage { .. } => 2,
+            Self::Build { source, .. } if matches!(**source, BuildError::NotCached { .. }) => 3,
             Self::BrokenPipe => 0,
+            Self::Told { code } => *code,
             Self::Interrupted { signal } => 128_u8.saturating_add(u8::try_from(*signal).unwrap_or(0)),
             _ => 1,
         }
@@ -222,6 +248,10 @@ impl CliError {
                 _ => None,
             },
             Self::Registry(error) => error.hint(),
+            Self::Cache(failure) => match &**failure {
+                CacheFailure::Open(error) => error.hint(),
+                CacheFailure::Export(error) => error.hint(),
+            },
             Self::Store(_) => Some("--root or KILN_ROOT names another directory for the store".to_owned()),
             _ => None,
         }
@@ -237,6 +267,18 @@ impl From<ContextError> for CliError {
 impl From<ImageError> for CliError {
     fn from(error: ImageError) -> Self {
         Self::Image(Box::new(error))
+    }
+}
+
+impl From<StorageError> for CliError {
+    fn from(error: StorageError) -> Self {
+        Self::Cache(Box::new(error.into()))
+    }
+}
+
+impl From<CacheExportError> for CliError {
+    fn from(error: CacheExportError) -> Self {
+        Self::Cache(Box::new(error.into()))
     }
 }
 

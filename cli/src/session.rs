@@ -10,10 +10,11 @@ use kiln_builder::{Builder, BuilderOptions};
 use kiln_cache::Store;
 use kiln_registry::{Client, ClientOptions, Platform, Proxies};
 
+use crate::commands::build::shared;
 use crate::environment::Environment;
 use crate::error::CliError;
-use crate::flags::GlobalFlags;
 use crate::flags::build::ProgressKind;
+use crate::flags::{GlobalFlags, jobs};
 use crate::output::progress::View;
 use crate::output::progress::live::Palette;
 
@@ -54,6 +55,7 @@ impl Session {
             insecure: self.environment.insecure_registries(&self.flags),
             certs_dir: Some(PathBuf::from(CERTIFICATES)),
             proxies: self.proxies(),
+            access: shared::access(&self.environment),
             ..ClientOptions::default()
         })?)
     }
@@ -65,9 +67,27 @@ impl Session {
 
     /// The builder.
     pub fn builder(&self) -> Result<Builder, CliError> {
-        let options =
-            BuilderOptions { jobs: cores(), resolv_conf: resolv_conf()?, hosts: Some(HOSTS.into()) };
+        self.builder_for(None)
+    }
+
+    /// The builder that may execute that many steps at a time; KILN_JOBS or the cores say how many otherwise.
+    pub fn builder_for(&self, jobs: Option<usize>) -> Result<Builder, CliError> {
+        let options = BuilderOptions {
+            jobs: jobs.map_or_else(|| self.jobs(), Ok)?,
+            resolv_conf: resolv_conf()?,
+            hosts: Some(HOSTS.into()),
+            device_directories: self.environment.device_directories(),
+        };
         Ok(Builder::new(self.store()?, self.client()?, options))
+    }
+
+    fn jobs(&self) -> Result<usize, CliError> {
+        match self.environment.variable("KILN_JOBS").filter(|text| !text.is_empty()) {
+            Some(text) => {
+                jobs::parse(text).map_err(|error| CliError::usage(format!("KILN_JOBS: {error}")))
+            }
+            None => Ok(cores()),
+        }
     }
 
     /// The platform asked for by a flag or by the environment, else this machine's; normalised.
@@ -83,6 +103,7 @@ impl Session {
         let terminal = std::io::stderr().is_terminal() && self.environment.can_redraw();
         match kind {
             ProgressKind::Quiet => View::Quiet,
+            ProgressKind::RawJson => View::Raw,
             ProgressKind::Auto | ProgressKind::Tty if terminal => {
                 View::Live(Palette { color: self.environment.allows_color() })
             }

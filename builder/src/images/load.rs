@@ -90,6 +90,7 @@ impl Images {
             layers,
             layer_blobs: blobs,
             origin: None,
+            layer_origins: std::collections::BTreeMap::new(),
             platform: image.platform.clone(),
             created: config.created,
         };

@@ -88,7 +88,10 @@ impl Images {
     ) -> Result<Descriptor, ImageError> {
         let blob = match record.layer_blobs.get(index) {
             Some(blob) if is_compressed(blob) || !self.store.blobs().contains(blob.digest())? => blob.clone(),
-            _ => self.store.layers().compressed(layer, Compression::Gzip)?,
+            _ => match record.layer_origins.get(layer) {
+                Some(origin) if self.store.layers().info(layer)?.is_none() => origin.blob.clone(),
+                _ => self.store.layers().compressed(layer, Compression::Gzip)?,
+            },
         };
         Ok(Descriptor::new(oci_media_type(blob.media_type()), blob.size(), blob.digest().clone()))
     }

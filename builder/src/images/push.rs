@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use kiln_cache::{DiffId, Digest, ImageRecord};
-use kiln_registry::{BlobSource, Descriptor, PushOutcome, Reference, RegistryError};
+use kiln_registry::{BlobSource, Descriptor, Location, PushOutcome, Reference, RegistryError};
 use tokio::task::JoinSet;
 
 use super::pack::{Documents, Packed};
@@ -133,7 +133,7 @@ struct Upload {
 
 impl Upload {
     async fn layer(&self, layer: &DiffId, blob: &Descriptor) -> Result<PushOutcome, ImageError> {
-        match self.send(blob).await {
+        match self.send(layer, blob).await {
             // Neither there nor mountable, and not here either: it is brought here first.
             Err(ImageError::Registry(RegistryError::Source { .. })) => {
                 let mut only = self.record.clone();
@@ -143,25 +143,30 @@ impl Upload {
                 only.layer_blobs =
                     kept.iter().filter_map(|index| self.record.layer_blobs.get(*index).cloned()).collect();
                 self.images.fetcher.ensure_blobs(&Fetcher::snapshot(&only)?, &self.progress).await?;
-                self.send(blob).await
+                self.send(layer, blob).await
             }
             result => result,
         }
     }
 
-    async fn send(&self, blob: &Descriptor) -> Result<PushOutcome, ImageError> {
+    async fn send(&self, layer: &DiffId, blob: &Descriptor) -> Result<PushOutcome, ImageError> {
         let source = BlobSource::file(self.images.store.blobs().path(blob.digest())?);
         let name: String = blob.digest().digest().chars().take(12).collect();
         let (step, total) = (Arc::clone(&self.step), blob.size());
         let report = move |sent| step.progress(name.clone(), sent, Some(total));
-        let from = self.mountable();
+        let from = self.mountable(layer);
         let client = &self.images.client;
         Ok(client.push_blob(&self.reference, blob, &source, from.as_deref(), report).await?)
     }
 
-    /// Another repository of the same registry that has the image's layers.
-    fn mountable(&self) -> Option<String> {
-        let origin = Reference::parse(self.record.origin.as_deref()?).ok()?;
+    /// Another repository of the same registry that has the layer.
+    fn mountable(&self, layer: &DiffId) -> Option<String> {
+        let shared = self.record.layer_origins.get(layer);
+        let origin = match shared.and_then(|origin| Location::from_line(&origin.place)) {
+            Some(Location::Registry { reference, .. }) => reference,
+            _ => self.record.origin.clone()?,
+        };
+        let origin = Reference::parse(&origin).ok()?;
         let elsewhere = origin.repository() != self.reference.repository();
         (origin.registry() == self.reference.registry() && elsewhere).then(|| origin.repository().to_owned())
     }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::Solve;
 use super::key::StepKey;
+use super::shared;
 use super::why::{Explanation, notes};
 use crate::content::select::Selection;
 use crate::error::StepError;
@@ -44,6 +45,10 @@ pub(super) async fn ask(
         solve.progress.step(&vertex.display.name).cached();
         return Ok(Asked::Hit(Box::new(layer)));
     }
+    if let Some(layer) = shared::imported(solve, (id, vertex), step_key).await? {
+        solve.progress.step(&vertex.display.name).cached();
+        return Ok(Asked::Hit(Box::new(layer)));
+    }
     let explain = || solve.why.explain(solve, (id, vertex), step_key, selections);
     if solve.work.requires(vertex) {
         return Err(refuse(solve, (id, vertex), step_key, explain()?));
@@ -58,7 +63,7 @@ pub(super) async fn ask(
         step.cached();
         return Ok(Asked::Hit(Box::new(layer)));
     }
-    lock.announce(&format!("{}\n{}", vertex.display.name, solve.project));
+    lock.announce(&format!("{}\n{}", vertex.display.name, kiln_graph::redact(&solve.project)));
     let explained = explain()?;
     step.missed(explained.reason.clone());
     solve.why.missed((id, vertex), step_key, explained, false);
@@ -108,7 +113,7 @@ fn waiting_for(holder: Option<LockHolder>) -> String {
     format!("waiting for process {pid}{of}, which has been executing the same step since {since}")
 }
 
-/// The layer that a record names, if the store still has it.
+/// The layer that a record names, if the store still has it or knows where it can be had.
 fn recorded(
     solve: &Solve,
     vertex: (VertexId, &Vertex),
@@ -116,11 +121,17 @@ fn recorded(
 ) -> Result<Option<LayerRef>, StepError> {
     let Some(record) = solve.store.records().get(&step_key.key)? else { return Ok(None) };
     let Some(diff_id) = record.layer.clone() else { return Ok(None) };
-    if solve.store.layers().info(&diff_id)?.is_none() {
-        return Ok(None);
-    }
+    let remote = match solve.store.layers().info(&diff_id)? {
+        Some(_) => None,
+        None => match solve.shared.remote_of(&record) {
+            Some(remote) => Some(remote),
+            None => return Ok(None),
+        },
+    };
+    let layer = LayerRef { remote, ..layer_ref(diff_id, record.created) };
     solve.why.hit(vertex, step_key, &record, false);
-    Ok(Some(layer_ref(diff_id, record.created)))
+    solve.shared.used(&record, &layer);
+    Ok(Some(layer))
 }
 
 /// Records what a step made.
@@ -145,7 +156,9 @@ pub(super) fn keep(
     solve.store.records().put(&record).map_err(StoreError::from)?;
     solve.why.made(id, step_key, &record, info.size);
     solve.writeback.wrote(info.size);
-    Ok(layer_ref(info.diff_id.clone(), created))
+    let layer = layer_ref(info.diff_id.clone(), created);
+    solve.shared.used(&record, &layer);
+    Ok(layer)
 }
 
 fn layer_ref(diff_id: DiffId, created: jiff::Timestamp) -> LayerRef {

@@ -11,12 +11,12 @@ use kiln_graph::{Vertex, VertexId};
 use super::ask::{Asked, ask, keep};
 use super::files::{remember_listings, selected};
 use super::vertex::{Failure, snapshot_input};
-use super::{Solve, key};
+use super::{Solve, key, same_root};
 use crate::content::select::Selection;
 use crate::error::StepError;
 use crate::snapshot::Snapshot;
 use crate::step::exec::{self, Command, CommandFailure};
-use crate::step::mounts::{self, Layers};
+use crate::step::mounts::{self, Layers, Sources};
 
 /// Gives an Exec vertex its result.
 pub(super) async fn run(
@@ -34,6 +34,9 @@ pub(super) async fn run(
     }
     let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
     let step_key = key::exec(op, &digests, &root.identity(), slot);
+    if !vertex.no_cache {
+        same_root::adopt(solve, &step_key, &root).await?;
+    }
     let asked = match ask(solve, (id, vertex), &step_key, &selections).await? {
         Asked::Hit(layer) => return Ok(root.with(*layer)),
         Asked::Miss(miss) => miss,
@@ -49,6 +52,7 @@ pub(super) async fn run(
     match outcome {
         Ok(info) => {
             let layer = keep(solve, (id, vertex), &step_key, &info, began)?;
+            same_root::remember(solve, &step_key, &root)?;
             if let Some(step) = step {
                 step.done();
             }
@@ -73,9 +77,24 @@ async fn command(solve: &Solve, vertex: &Vertex, op: &Exec, root: &Snapshot) -> 
         let trees = solve.fetcher.trees(&snapshot, &solve.progress).await?;
         missing.insert(Layers { trees, diff_ids: snapshot.diff_ids() });
     }
+    restore_caches(solve, op, &inputs).await?;
     let (host, credentials) = (Arc::clone(&solve.host), Arc::clone(&solve.credentials));
     let devices = Arc::clone(&solve.devices);
     Ok(Command { op: op.clone(), trees, inputs, host, credentials, devices })
+}
+
+/// Brings cache mounts that travel with a shared cache and are not here.
+async fn restore_caches(
+    solve: &Solve,
+    op: &Exec,
+    inputs: &BTreeMap<usize, Layers>,
+) -> Result<(), StepError> {
+    let names = {
+        let (store, credentials) = (&solve.store, &solve.credentials);
+        mounts::caches(op, &Sources { store, inputs, credentials, note: &|_| {} })?
+    };
+    solve.shared.restore(names, &solve.store, &solve.fetcher, &solve.progress).await;
+    Ok(())
 }
 
 /// What a mount shows of an input, as a selection: that is what its content counts as.
@@ -100,6 +119,7 @@ async fn shown(
         mode: None,
         excludes: Vec::new(),
         unpack: false,
+        directories_themselves: true,
     };
     selected(solve, id, index, vertex, &copy).await
 }

@@ -110,14 +110,14 @@ async fn numbered(solve: &Solve, owner: &Owner, root: &Snapshot) -> Result<Owner
         return Ok(owner.clone());
     }
     let memo = key::owner_memo(owner, &root.identity());
-    let known = solve.store.records().memo(&memo)?.and_then(|text| String::from_utf8(text).ok());
+    let known = solve.memo(&memo).await?.and_then(|text| String::from_utf8(text).ok());
     let text = if let Some(text) = known {
         text
     } else {
         let view = View::new(&solve.fetcher.trees(root, &solve.progress).await?)?;
         let ids = user::owner(&view, owner).map_err(FileError::from)?;
         let text = format!("{}:{}", ids.uid, ids.gid);
-        solve.store.records().set_memo(&memo, text.as_bytes())?;
+        solve.set_memo(&memo, text.as_bytes())?;
         text
     };
     let (user, group) = text.split_once(':').unwrap_or((&text, "0"));
@@ -146,7 +146,7 @@ pub(super) async fn selected(
         Outcome::Context(_) => None,
     };
     if let Some(memo) = memo
-        && let Some(digest) = solve.store.records().memo(&memo)?
+        && let Some(digest) = solve.memo(&memo).await?
         && let Ok(digest) = <[u8; 32]>::try_from(digest.as_slice())
     {
         return Ok((Some(digest), None));
@@ -156,7 +156,7 @@ pub(super) async fn selected(
     let selection = blocking(move || file::selection(&action, tree.as_ref())).await.ok_or(StepError::Lost)?;
     let selection = selection.map_err(failed)?;
     if let (Some(memo), Some(selection)) = (memo, &selection) {
-        solve.store.records().set_memo(&memo, &selection.digest)?;
+        solve.set_memo(&memo, &selection.digest)?;
     }
     Ok((selection.as_ref().map(|selection| selection.digest), selection))
 }

@@ -143,6 +143,7 @@ fn copy_parts(mut builder: KeyBuilder, copy: &CopyAction, selection: Option<[u8;
         .part("owner", owner_text(copy.owner.as_ref()))
         .part("mode", copy.mode.as_ref().map_or_else(String::new, mode_text))
         .part("unpack", if copy.unpack { "yes" } else { "no" })
+        .part("directories themselves", if copy.directories_themselves { "yes" } else { "no" })
 }
 
 /// What a selection from the root with identity `root` is remembered under.
@@ -168,6 +169,17 @@ fn pattern_text(source: &CopySource) -> Option<String> {
 /// What an owner's numbers in the root with identity `root` are remembered under.
 pub(crate) fn owner_memo(owner: &Owner, root: &str) -> Key {
     KeyBuilder::new("owner").part("owner", owner_text(Some(owner))).part(ROOT, root).finish().0
+}
+
+/// What the listings are remembered under that stand behind parts of keys.
+pub(crate) fn listings<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<Key> {
+    let files = parts.filter(|part| part.name == FILES || part.name.starts_with(BOUND));
+    files.map(|part| listing_memo(&part.value)).collect()
+}
+
+/// What the chain behind the value of [`ROOT`] is remembered under.
+pub(crate) fn chain_memo(root: &str) -> Key {
+    KeyBuilder::new("chain").part(ROOT, root).finish().0
 }
 
 /// What the listing behind a selection's digest is remembered under.

@@ -10,7 +10,9 @@ mod files;
 pub(crate) mod key;
 mod prefetch;
 pub(crate) mod require;
+mod same_root;
 mod scheduler;
+mod shared;
 mod vertex;
 mod why;
 
@@ -37,6 +39,7 @@ use crate::entitlement;
 use crate::error::BuildError;
 use crate::event::Progress;
 use crate::fetch::Fetcher;
+use crate::shared::SharedCaches;
 use crate::snapshot::Snapshot;
 use crate::step::exec::Host;
 use crate::step::mounts::Credentials;
@@ -62,6 +65,8 @@ pub(crate) struct Solve {
     pub(crate) devices: Arc<Devices>,
     pub(crate) bases: Bases,
     pub(crate) writeback: Arc<Writeback>,
+    /// Caches that machines share.
+    pub(crate) shared: SharedCaches,
     /// Which Dockerfile this is, so that a miss is explained by an earlier build of the same one.
     pub(crate) project: String,
     graph: Graph,
@@ -91,6 +96,7 @@ pub(crate) struct Surroundings {
     pub(crate) require_cached: RequireCached,
     pub(crate) cancel: CancellationToken,
     pub(crate) writeback: Arc<Writeback>,
+    pub(crate) shared: SharedCaches,
 }
 
 /// Solves `plan` and returns the target's file system. What became of each step is kept as the account of the build,
@@ -197,6 +203,7 @@ impl Solve {
             devices: Arc::new(devices),
             bases: with.bases,
             writeback: with.writeback,
+            shared: with.shared,
             project: with.project,
             outcomes: (0..plan.graph.len()).map(|_| OnceLock::new()).collect(),
             graph: plan.graph.clone(),
@@ -213,7 +220,7 @@ impl Solve {
         if self.project.is_empty() {
             return Ok(());
         }
-        self.why.account(self, succeeded)?.save(&self.store)
+        self.why.account(self, succeeded)?.save(&self.store, &self.project)
     }
 
     fn outcome(&self, id: VertexId) -> Option<Outcome> {

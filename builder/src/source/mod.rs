@@ -13,6 +13,7 @@ use kiln_cache::{DiffId, Key, LayerInfo, Part, Record, Store, StoreError};
 use kiln_registry::DownloadError;
 
 use crate::snapshot::{LayerRef, Snapshot};
+use crate::step::mounts::MountError;
 
 pub use git::GitError;
 
@@ -47,6 +48,9 @@ pub enum SourceError {
     /// The repository did not give the commit.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// There is no way to the SSH agent that was given.
+    #[error(transparent)]
+    Agent(Box<MountError>),
     /// A file of the source could not be written.
     #[error("cannot write {path}", path = path.display())]
     Write {
@@ -103,7 +107,16 @@ fn record(
 ) -> Result<Snapshot, StoreError> {
     let layer = Some(info.diff_id.clone());
     let created = jiff::Timestamp::now();
-    store.records().put(&Record { key, slot, parts, notes: Vec::new(), layer, created, milliseconds: 0 })?;
+    store.records().put(&Record {
+        key,
+        slot,
+        parts,
+        notes: Vec::new(),
+        layer,
+        origin: None,
+        created,
+        milliseconds: 0,
+    })?;
     Ok(snapshot(info.diff_id))
 }
 

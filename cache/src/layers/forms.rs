@@ -10,11 +10,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive;
 use crate::blobs::BlobError;
-use crate::digest::{DiffId, sha256_hex};
+use crate::digest::{DiffId, Digest, sha256_hex};
+use crate::error::At;
+use crate::error::FileError;
 use crate::layers::chunks::chunks;
 use crate::layers::info::{BlobForm, LayerFile};
 use crate::layers::tree_reader::{TreeReader, write_tar};
 use crate::layers::{LayerError, LayerInfo, Layers};
+use crate::lease::Held;
 
 /// Bytes read from a blob at a time.
 const BLOB_BUFFER: usize = 128 * 1024;
@@ -35,7 +38,7 @@ impl Layers {
 
     /// The layer's tree, if it is unpacked and holds for every chain of lower layers.
     pub fn tree(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, LayerError> {
-        if let Some(tree) = self.remembered_tree(diff_id) {
+        if let Some(tree) = self.remembered_tree(diff_id)? {
             return Ok(Some(tree));
         }
         let trusted = self.file(diff_id)?.is_some_and(|file| self.trusts_tree(&file));
@@ -54,6 +57,19 @@ impl Layers {
         }
         self.update(diff_id, |file| file.add_blob(form))?;
         Ok(())
+    }
+
+    /// Whether a blob that is here, unpacked, is this layer. What cannot be unpacked is not.
+    pub fn is_form(&self, diff_id: &DiffId, blob: &Digest) -> Result<bool, LayerError> {
+        let path = self.store.blobs().path(blob)?;
+        let file = self.store.blobs().open(blob)?;
+        let Ok(tar) = archive::unpacked(BufReader::with_capacity(BLOB_BUFFER, file)) else { return Ok(false) };
+        let mut tar = VerifiedTar::new(tar, diff_id);
+        match io::copy(&mut tar, &mut io::sink()) {
+            Ok(_) => Ok(true),
+            Err(source) if source.raw_os_error().is_some() => Err(source).at("read", &path)?,
+            Err(_) => Ok(false),
+        }
     }
 
     /// Any blob of the layer that is here, as it was registered.
@@ -99,10 +115,11 @@ impl Layers {
 
     /// The tree, if this process has seen that it can be believed and it is still in its place. Every step of a build
     /// asks for the trees of all steps before it.
-    pub(crate) fn remembered_tree(&self, diff_id: &DiffId) -> Option<PathBuf> {
+    pub(crate) fn remembered_tree(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, FileError> {
+        self.store.hold(Held::layer(diff_id))?;
         let known =
             self.store.known_trees().0.lock().unwrap_or_else(PoisonError::into_inner).contains(diff_id);
-        Some(self.dir(diff_id).join("tree")).filter(|tree| known && tree.symlink_metadata().is_ok())
+        Ok(Some(self.dir(diff_id).join("tree")).filter(|tree| known && tree.symlink_metadata().is_ok()))
     }
 
     /// Remembers that the tree can be believed.

@@ -46,6 +46,11 @@ impl CacheMounts {
         }
     }
 
+    /// Whether there is a cache of that name, in use or not.
+    pub fn has(&self, name: &CacheName) -> bool {
+        self.home(&name.key()).join("0").join("data").symlink_metadata().is_ok()
+    }
+
     /// Lets an uncompressed tar be the cache of that name; what the cache held before is gone, and what it has more
     /// directories for stays. Fails, and changes nothing, if the tar is damaged, is not the one that was expected, or a
     /// step has the cache.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use kiln_graph::{Entitlements, GrantError};
 
+use super::cache::{CacheFrom, CacheTo};
 use super::call::{AnswerFormat, CallSpec, Question};
 use super::contexts::ContextSpec;
 use super::credentials::{AgentSpec, SecretSpec};
@@ -37,12 +38,26 @@ pub struct BuildFlags {
     /// Secret for RUN --mount=type=secret (format: "id=ID[,src=FILE|env=NAME]"); it stays in no layer
     #[arg(long = "secret", value_name = "SPEC", value_parser = SecretSpec::parse)]
     pub secrets: Vec<SecretSpec>,
-    /// SSH agent for RUN --mount=type=ssh (format: "default|ID[=SOCKET]"); without a socket, the one of SSH_AUTH_SOCK
+    /// SSH agent for RUN --mount=type=ssh and git (format: "default|ID[=SOCKET|KEY,…]"): that of SSH_AUTH_SOCK, one with another
+    /// socket, or private keys
     #[arg(long = "ssh", value_name = "SPEC", value_parser = AgentSpec::parse)]
     pub agents: Vec<AgentSpec>,
+    /// Shared cache to read (format: "REFERENCE" or "type=registry|local|s3|gha,KEY=VALUE,…"); may be given several times
+    #[arg(long, value_name = "SPEC", value_parser = CacheFrom::parse)]
+    pub cache_from: Vec<CacheFrom>,
+    /// Shared cache to write (format: "REFERENCE" or "type=inline|registry|local|s3|gha,mode=min|max,KEY=VALUE,…")
+    #[arg(long, value_name = "SPEC", value_parser = CacheTo::parse)]
+    pub cache_to: Vec<CacheTo>,
     /// Do not use cache when building the image
     #[arg(long)]
     pub no_cache: bool,
+    /// Execute nothing: end with exit code 3, and say why, if a step is not cached; `=STAGE[,STAGE]` asks it of these stages
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          value_delimiter = ',')]
+    pub require_cached: Option<Vec<String>>,
+    /// How many steps may be executed at the same time (default: KILN_JOBS, or the number of cores)
+    #[arg(long, value_name = "N", value_parser = super::jobs::parse)]
+    pub jobs: Option<usize>,
     /// Always attempt to pull all referenced images
     #[arg(long)]
     pub pull: bool,
@@ -55,7 +70,7 @@ pub struct BuildFlags {
     /// Target platform of the build
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
-    /// Type of progress output: auto, plain, tty or quiet
+    /// Type of progress output: auto, plain, tty, rawjson or quiet
     #[arg(long, value_name = "TYPE", value_enum, hide_possible_values = true)]
     pub progress: Option<ProgressKind>,
     /// Suppress the build output and print the image ID on success
@@ -127,6 +142,9 @@ pub enum ProgressKind {
     Plain,
     /// A live view.
     Tty,
+    /// A JSON document a line, for programs.
+    #[value(name = "rawjson")]
+    RawJson,
     /// Nothing but errors.
     Quiet,
 }

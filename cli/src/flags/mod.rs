@@ -6,14 +6,18 @@
 
 pub mod boolean;
 pub mod build;
+pub mod cache;
 pub mod call;
 pub mod contexts;
 pub mod credentials;
 pub mod images;
+pub mod jobs;
 pub mod output;
 pub mod run;
+pub mod serve;
 pub mod transfer;
 pub mod unsupported;
+pub mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,7 +28,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use build::BuildFlags;
 use images::{HistoryFlags, ImagesFlags, InspectFlags, PruneFlags, RemoveFlags, TagFlags, VersionFlags};
 use run::RunFlags;
+use serve::ServeFlags;
 use transfer::{LoadFlags, PullFlags, PushFlags, SaveFlags};
+use why::WhyFlags;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -33,7 +39,8 @@ use transfer::{LoadFlags, PullFlags, PushFlags, SaveFlags};
     version,
     about = "Builds images from Dockerfiles, keeps every step in a content-addressed cache, and runs the result",
     args_override_self = true,
-    after_help = "Exit codes: 0 success, 1 the build or command failed, 2 wrong usage, 130 interrupted.\n\
+    after_help = "Exit codes: 0 success, 1 the build or command failed, 2 wrong usage, 3 a step is not cached \
+                  (--require-cached), 130 interrupted.\n\
                   `kiln run` gives the exit code of the process; 125 kiln itself failed, 126 not executable, \
                   127 not found, 128+n killed by signal n."
 )]
@@ -87,8 +94,12 @@ pub enum Command {
     Inspect(InspectFlags),
     /// Show the history of an image
     History(HistoryFlags),
+    /// Tell what the last build of a Dockerfile did, and why
+    Why(WhyFlags),
     /// Remove what no image and no build needs
     Prune(PruneFlags),
+    /// Serve BuildKit's clients (buildctl, docker buildx)
+    Serve(ServeFlags),
     /// Show the version
     Version(VersionFlags),
     /// Manage images

@@ -10,8 +10,6 @@ const BUILD: &[&str] = &[
     "--annotation",
     "--attest",
     "--builder",
-    "--cache-from",
-    "--cache-to",
     "--cgroup-parent",
     "--cpu-period",
     "--cpu-quota",
@@ -168,7 +166,7 @@ mod tests {
             explain(&["build", "."], "--memory"),
             Some("`--memory` of docker build is not supported yet".to_owned())
         );
-        assert!(explain(&["buildx", "build"], "--cache-to=type=local").is_some());
+        assert!(explain(&["buildx", "build"], "--shm-size=1g").is_some());
         assert!(explain(&["run", "x"], "-p").is_some());
         assert!(explain(&["images"], "--filter").is_some());
         assert_eq!(explain(&["run"], "--secret"), None);

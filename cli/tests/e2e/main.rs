@@ -16,17 +16,26 @@ mod check;
 mod commands;
 mod concurrency;
 mod copy;
+mod corpus;
 mod crash;
 mod demo;
 mod determinism;
 mod differential;
 mod elsewhere;
+mod entitlements;
 mod exchange;
+mod hostile;
 mod idle;
 mod interrupt;
+mod keys;
+mod keys;
 mod mounts;
+mod named_contexts;
+mod rawjson;
 mod run;
+mod shared_cache;
 mod trace;
+mod zoo;
 
 /// The web server of the registry's own tests: what downloads are tested with is the same everywhere.
 #[path = "../../../registry/src/testing/web.rs"]

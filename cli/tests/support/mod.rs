@@ -4,7 +4,10 @@
 //! Used by the test binary `e2e` and the benchmark `peers`, each of which uses its part.
 
 pub mod beacon;
+pub mod bucket;
+pub mod compare;
 pub mod context;
+pub mod counter;
 pub mod daemon;
 pub mod environment;
 pub mod image;
@@ -13,6 +16,8 @@ pub mod peer;
 pub mod progress;
 pub mod registry;
 pub mod tool;
+pub mod zoo;
+mod zoo_archives;
 
 use std::path::{Path, PathBuf};
 

@@ -70,6 +70,7 @@ impl Fixture {
             layers: layers.to_vec(),
             layer_blobs: Vec::new(),
             origin: None,
+            layer_origins: std::collections::BTreeMap::new(),
             platform: "linux/amd64".into(),
             created: config.created,
             size: 0,

@@ -191,7 +191,7 @@ impl Why {
             steps.push(step);
         }
         Ok(BuildAccount {
-            project: solve.project.clone(),
+            project: kiln_graph::redact(&solve.project),
             began: self.begun,
             milliseconds: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             succeeded,
@@ -276,14 +276,15 @@ impl Why {
                 return Ok(Earlier::Result(Box::new(record)));
             }
         }
-        for candidate in candidates.into_iter().flatten() {
-            if let Some(reason) = notes::lost(solve, candidate, candidate == key.key)? {
-                return Ok(Earlier::Lost(reason));
-            }
+        if let Some(record) = super::shared::earlier(solve, key)? {
+            return Ok(Earlier::Result(Box::new(record)));
         }
-        let known = candidates[1..].iter().flatten().next().is_some();
-        let gone = "its earlier result is no longer recorded, so that it cannot be said what changed";
-        Ok(if known { Earlier::Lost(gone.to_owned()) } else { Earlier::None })
+        let gone: Vec<Key> = candidates[1..].iter().flatten().copied().chain([key.slot]).collect();
+        if let Some(reason) = notes::evicted(solve, key.key, &gone)? {
+            return Ok(Earlier::Lost(reason));
+        }
+        let lost = "its earlier result is no longer recorded: what changed cannot be told";
+        Ok(if gone.len() > 1 { Earlier::Lost(lost.to_owned()) } else { Earlier::None })
     }
 }
 

@@ -60,6 +60,15 @@ impl Caches {
     }
 }
 
+/// What the caches among these mounts are called.
+pub(super) fn names(mounts: &[ExecMount], sources: &Sources<'_>) -> Result<Vec<CacheName>, MountError> {
+    let caches = mounts.iter().filter_map(|mount| match mount {
+        ExecMount::Cache(cache) => Some(name(cache, sources)),
+        _ => None,
+    });
+    caches.collect()
+}
+
 fn name(cache: &CacheMount, sources: &Sources<'_>) -> Result<CacheName, MountError> {
     Ok(CacheName {
         namespace: cache.namespace.clone(),

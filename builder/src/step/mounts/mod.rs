@@ -6,7 +6,7 @@
 
 mod bind;
 mod cache;
-mod credentials;
+pub(crate) mod credentials;
 mod relay;
 #[cfg(test)]
 mod tests;
@@ -14,14 +14,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kiln_cache::{CacheDirectory, DiffId, Draft, Store, StoreError};
+use kiln_cache::{CacheDirectory, CacheName, DiffId, Draft, NodeKind, Store, StoreError, View};
 use kiln_graph::op::{Exec, ExecMount};
 use kiln_sandbox::{Mount, MountKind};
 
 use self::relay::Relay;
 pub use credentials::{Credentials, Secret};
 
-/// Mode of a tmpfs mount: everybody's, with the sticky bit, as Docker makes it.
+/// Mode of a tmpfs mount where there was no directory: everybody's, with the sticky bit, as Docker makes it.
 const TMPFS_MODE: u32 = 0o1777;
 
 /// An input that a mount shows.
@@ -126,6 +126,11 @@ pub enum MountError {
 
 crate::causes::store_causes!(MountError);
 
+/// The names of the caches that `op` mounts.
+pub(crate) fn caches(op: &Exec, sources: &Sources<'_>) -> Result<Vec<CacheName>, MountError> {
+    cache::names(&op.mounts, sources)
+}
+
 /// Prepares the mounts of `op`. Blocks the thread while others have a cache to themselves.
 pub(crate) fn prepare(op: &Exec, sources: &Sources<'_>) -> Result<Prepared, MountError> {
     let mut prepared = Prepared::default();
@@ -155,8 +160,13 @@ pub(crate) fn prepare(op: &Exec, sources: &Sources<'_>) -> Result<Prepared, Moun
         }
     }
     prepared.caches = caches.into_directories();
-    prepared.mounts.sort_by(|left, right| Path::new(&left.target).cmp(Path::new(&right.target)));
+    outer_first(&mut prepared.mounts);
     Ok(prepared)
+}
+
+/// Sorts mounts so that one that lies in another comes after it.
+pub(crate) fn outer_first(mounts: &mut [Mount]) {
+    mounts.sort_by(|left, right| Path::new(&left.target).cmp(Path::new(&right.target)));
 }
 
 impl Sources<'_> {
@@ -167,6 +177,18 @@ impl Sources<'_> {
 }
 
 impl Prepared {
+    /// Gives each tmpfs the mode of the directory of `root` that it covers, as runc does.
+    pub(crate) fn cover(&mut self, root: &View) -> Result<(), StoreError> {
+        for mount in &mut self.mounts {
+            let MountKind::Tmpfs { mode, .. } = &mut mount.kind else { continue };
+            let covered = root.resolve(Path::new(&mount.target), true)?.node;
+            if let Some(directory) = covered.filter(|node| node.kind == NodeKind::Directory) {
+                *mode = directory.mode;
+            }
+        }
+        Ok(())
+    }
+
     fn show(&mut self, target: &str, kind: MountKind) {
         self.mounts.push(Mount { target: target.to_owned(), kind });
     }

@@ -11,13 +11,15 @@ mod elsewhere;
 mod failure;
 mod options;
 mod raw;
+mod require;
 mod results;
+pub mod shared;
 mod source;
 
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use kiln_builder::{BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy};
+use kiln_builder::{BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy, SharedCaches};
 use kiln_cache::ImageRecord;
 use kiln_graph::lower::{LowerOptions, lower};
 use kiln_graph::op::Source;
@@ -32,6 +34,7 @@ use crate::session::Session;
 use crate::work::with_progress;
 use failure::Findings;
 use results::Results;
+use shared::Caches;
 use source::BuildSource;
 
 /// One build, everything that does not change while it goes on.
@@ -41,6 +44,7 @@ struct Job<'a> {
     options: LowerOptions,
     credentials: Credentials,
     results: Results,
+    caches: Caches,
     color: bool,
     /// Whether everything on standard error is JSON.
     raw: bool,
@@ -52,12 +56,14 @@ struct Job<'a> {
 /// Builds an image.
 pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     let begun = Instant::now();
+    require::check(flags)?;
     let kind = progress_kind(flags, session)?;
     let source = BuildSource::obtain(flags, session)?;
     let job = Job {
         options: options::read(flags, &source, session)?,
         credentials: credentials::read(flags, &session.environment)?,
         results: Results::read(flags)?,
+        caches: Caches::read(flags, &session.environment)?,
         source,
         flags,
         color: session.colors_stderr(),
@@ -66,35 +72,44 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
         warnings: OnceLock::new(),
     };
     let quiet = [ProgressKind::Quiet, ProgressKind::RawJson].contains(&kind);
-    let builder = session.builder()?;
+    let builder = session.builder_for(flags.jobs)?;
     let images = builder.images();
     let (job_ref, builder, images) = (&job, &builder, &images);
     let work = |progress: Progress| async move {
         let job = job_ref;
-        let record = job.build(builder, &progress).await?;
+        let caches = job.caches.open(builder, &job.options.platform, &progress)?;
+        let record = job.build(builder, &caches, &progress).await?;
         let pushed = job.results.deliver(&record, images, &progress).await?;
         builder.make_durable().await.map_err(|error| failure::of_build(error, &job.source, job.color))?;
-        Ok::<_, CliError>((record, pushed))
+        let written = builder.export_caches(&caches, &record, &progress).await?;
+        let cached = shared::summary(&builder.import_report(&caches), &written);
+        Ok::<_, CliError>((record, pushed, cached))
     };
     let result = with_progress(session.view(kind), Some(&job.cancel), work);
     if let Some(warnings) = job.warnings.get().filter(|warnings| !quiet && !warnings.is_empty()) {
         output::remark(&format!("{}\n", warnings.trim_end()));
     }
-    let ((record, pushed), tracker) =
+    let ((record, pushed, cached), tracker) =
         result.map_err(|error| if job.raw { raw::told(error, &job.source) } else { error })?;
     results::write_files(flags, &record, &job.results, pushed.as_ref())?;
     match quiet {
         true if job.raw || job.results.uses_stdout() => Ok(()),
         true => output::print_line(record.id.as_ref()),
         false => {
-            output::remark(&job.results.summary(&record, tracker.counts(), begun.elapsed()));
+            let summary = job.results.summary(&record, tracker.counts(), begun.elapsed());
+            output::remark(&[vec![summary], cached].concat().join("\n"));
             Ok(())
         }
     }
 }
 
 impl Job<'_> {
-    async fn build(&self, builder: &Builder, progress: &Progress) -> Result<ImageRecord, CliError> {
+    async fn build(
+        &self,
+        builder: &Builder,
+        caches: &SharedCaches,
+        progress: &Progress,
+    ) -> Result<ImageRecord, CliError> {
         let parsed = kiln_parser::parse_with(&self.source.text, check_argument(&self.options));
         if parsed.diagnostics.iter().any(Diagnostic::is_error) {
             self.tell(&parsed.diagnostics);
@@ -105,6 +120,7 @@ impl Job<'_> {
         let bases = resolver.bases();
         let (text, options) = (self.source.text.clone(), self.options.clone());
         let Parsed { dockerfile, mut diagnostics, .. } = parsed;
+        let required = require::read(self.flags, &dockerfile)?;
         let lowered = tokio::task::spawn_blocking(move || lower(&text, &dockerfile, &options, &resolver));
         let lowered = lowered.await.map_err(|error| CliError::System {
             action: "read the Dockerfile's meaning",
@@ -115,7 +131,7 @@ impl Job<'_> {
         let findings = self.findings(&diagnostics);
         let Some(plan) = lowered.plan else { return Err(findings.into_error()) };
         drop(self.warnings.set(findings.warnings()));
-        self.solve(builder, plan, bases, progress).await
+        self.solve(builder, plan, bases, caches, progress).await
     }
 
     async fn solve(
@@ -123,6 +139,7 @@ impl Job<'_> {
         builder: &Builder,
         plan: Plan,
         bases: kiln_builder::Bases,
+        caches: &SharedCaches,
         progress: &Progress,
     ) -> Result<ImageRecord, CliError> {
         let mut contexts = self.source.named.directories.clone();
@@ -130,6 +147,9 @@ impl Job<'_> {
         contexts.remove(Source::MAIN_CONTEXT);
         let main = self.source.context.as_ref();
         contexts.extend(main.map(|dir| (Source::MAIN_CONTEXT.to_owned(), dir.path().to_owned())));
+        if self.raw {
+            output::lines(&raw::plan(&plan.graph));
+        }
         let request = BuildRequest {
             plan,
             contexts,
@@ -137,7 +157,8 @@ impl Job<'_> {
             credentials: self.credentials.clone(),
             entitlements: self.options.entitlements.clone(),
             project: self.source.project.clone(),
-            require_cached: kiln_builder::RequireCached::Nothing,
+            require_cached,
+            shared: caches.clone(),
             cancel: self.cancel.clone(),
         };
         let built = builder.build(request, progress).await;

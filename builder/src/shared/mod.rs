@@ -1,0 +1,298 @@
+//! Caches that machines share: what a build takes from them, and what it gives to them.
+//!
+//! Importing reads documents, once, beside everything else; a step that the store does not know is looked up in them by
+//! its key. A hit says which layer the step gives and where its blob is; the blob is fetched when something needs the
+//! files. Exporting happens when the image is done, with what the build has used.
+//!
+//! Invariant: nothing that a shared cache does or fails to do ends a build. A layer that was promised and cannot be had
+//! makes its promise void, and the plan is solved again without it: what is still known costs nothing the second time.
+//!
+//! [`import`] reads documents, [`trace`] remembers what a build uses, [`export`] writes. Called by the solver
+//! ([`SharedCaches::find`], [`SharedCaches::memo`]), by [`crate::Builder`], and by the command line, which has the flags.
+
+mod export;
+mod import;
+mod mounts;
+mod report;
+mod trace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kiln_cache::{Compression, DiffId, Key, LayerOrigin, Part, Record, SharedRecord};
+use kiln_registry::{Access, Location, Storage};
+use tokio::sync::OnceCell;
+
+use self::import::Imported;
+use self::trace::Trace;
+use crate::error::{BuildError, StepError};
+use crate::event::Progress;
+use crate::fetch::FetchError;
+use crate::snapshot::{LayerRef, Remote, Snapshot};
+
+pub use export::CacheExportError;
+pub use report::{CacheExportReport, CacheImportReport};
+
+/// A cache to read.
+#[derive(Debug, Clone)]
+pub struct CacheImport {
+    /// Where it is.
+    pub location: Location,
+    /// What the place asks for; the client's own if absent.
+    pub access: Option<Access>,
+}
+
+/// A cache to write.
+#[derive(Debug, Clone)]
+pub struct CacheExport {
+    /// Where it goes.
+    pub target: CacheTarget,
+    /// How much of the build is in it.
+    pub mode: CacheMode,
+    /// How layers are compressed that are not compressed yet; gzip if absent.
+    pub compression: Option<Compression>,
+    /// Layers that are compressed otherwise are compressed again.
+    pub force_compression: bool,
+    /// A cache that cannot be written is a warning; otherwise the build has failed.
+    pub ignore_error: bool,
+    /// Ids of cache mounts that travel along.
+    pub mounts: Vec<String>,
+}
+
+/// Where a cache goes.
+#[derive(Debug, Clone)]
+pub enum CacheTarget {
+    /// Into the configuration of the image.
+    Inline,
+    /// To a place of its own.
+    Place {
+        /// Where it is.
+        location: Location,
+        /// What it asks for; the client's own if absent.
+        access: Option<Access>,
+    },
+}
+
+/// Which layers a cache has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheMode {
+    /// Those of the image.
+    #[default]
+    Min,
+    /// Those of every step.
+    Max,
+}
+
+/// The shared caches of one build. Cheap to clone; clones are the same caches. The default is none.
+#[derive(Clone, Default)]
+pub struct SharedCaches {
+    inner: Option<Arc<Inner>>,
+    /// Ends with the last clone: a build that asked for nothing waits for nothing.
+    _reading: Option<Arc<Reading>>,
+}
+
+/// The reading of imports, which goes on beside the build.
+struct Reading(tokio::task::JoinHandle<()>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Inner {
+    imports: Vec<Place>,
+    exports: Vec<CacheExport>,
+    platform: String,
+    imported: OnceCell<Vec<Imported>>,
+    progress: Progress,
+    state: Mutex<State>,
+}
+
+/// An import whose place is open.
+struct Place {
+    storage: Arc<Storage>,
+    line: Arc<str>,
+}
+
+/// What changes while a build goes on.
+#[derive(Default)]
+struct State {
+    trace: Trace,
+    doubts: Doubts,
+    /// How many steps each import has answered.
+    hits: BTreeMap<usize, BTreeSet<Key>>,
+}
+
+/// What is not believed any more.
+#[derive(Default)]
+struct Doubts {
+    layers: BTreeSet<DiffId>,
+    /// Lines of places that failed, and how often.
+    places: BTreeMap<String, u32>,
+    /// Every layer has to be somewhere.
+    all_needed: bool,
+}
+
+impl Doubts {
+    fn believes(&self, origin: &LayerOrigin, layer: &DiffId) -> bool {
+        !self.layers.contains(layer) && self.places.get(&origin.place).is_none_or(|failures| *failures < 2)
+    }
+}
+
+/// What a shared cache says about a step.
+pub(crate) struct Found {
+    /// What the step gives.
+    pub(crate) record: SharedRecord,
+    /// Where the layer can be had; nowhere if only its name is known.
+    pub(crate) origin: Option<LayerOrigin>,
+}
+
+impl SharedCaches {
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        Some(self.inner.as_ref()?.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the imports say about a key. Waits until they have been read.
+    ///
+    /// A layer that is only named is good for finding what is built on it. `has` says whether the store has it.
+    pub(crate) async fn find<E>(
+        &self,
+        key: &Key,
+        mut has: impl FnMut(&DiffId) -> Result<bool, E>,
+    ) -> Result<Option<Found>, E> {
+        let Some(inner) = &self.inner else { return Ok(None) };
+        let imported = inner.imported().await;
+        let mut named = None;
+        for (number, import) in imported.iter().enumerate() {
+            let Some(record) = import.document.records.get(key) else { continue };
+            let origin = import.origin(&record.layer);
+            let found = Found { record: record.clone(), origin };
+            let usable = {
+                let state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+                found.origin.as_ref().is_some_and(|origin| state.doubts.believes(origin, &record.layer))
+            };
+            if usable || has(&record.layer)? {
+                inner.hit(number, key);
+                return Ok(Some(found));
+            }
+            if found.origin.is_none() && named.is_none() && inner.may_be_named(&record.layer) {
+                named = Some((number, found));
+            }
+        }
+        Ok(named.map(|(number, found)| {
+            inner.hit(number, key);
+            found
+        }))
+    }
+
+    /// Where the layer of a record of the store can be had, if that is still believed.
+    pub(crate) fn remote_of(&self, record: &Record) -> Option<Remote> {
+        let (origin, layer) = (record.origin.as_ref()?, record.layer.as_ref()?);
+        let believed = self.state().is_none_or(|state| state.doubts.believes(origin, layer));
+        believed.then(|| Remote::shared(origin))
+    }
+
+    /// What the imports remember under a key.
+    pub(crate) async fn memo(&self, key: &Key) -> Option<Vec<u8>> {
+        let imported = self.inner.as_ref()?.imported().await;
+        imported.iter().find_map(|import| import.document.memos.get(key).cloned())
+    }
+
+    /// The newest record that the imports have of a step, with its parts as they are called here; nothing while they
+    /// are being read.
+    pub(crate) fn latest(&self, slot: &Key, parts: &[Part]) -> Option<Record> {
+        let imported = self.inner.as_ref()?.imported.get()?;
+        let mut record = imported.iter().find_map(|import| import.latest(slot))?;
+        record.parts = trace::recognised(record.parts, parts);
+        Some(record)
+    }
+
+    /// What the imports remember under a key; nothing while they are being read.
+    pub(crate) fn memo_now(&self, key: &Key) -> Option<&[u8]> {
+        let imported = self.inner.as_ref()?.imported.get()?;
+        imported.iter().find_map(|import| import.document.memos.get(key)).map(Vec::as_slice)
+    }
+
+    /// Remembers that a step's result is part of the build.
+    pub(crate) fn used(&self, record: &Record, layer: &LayerRef) {
+        if let Some(mut state) = self.state() {
+            state.trace.record(record, layer);
+        }
+    }
+
+    /// Remembers something that led to a key.
+    pub(crate) fn used_memo(&self, key: &Key, value: &[u8]) {
+        if let Some(mut state) = self.state() {
+            state.trace.memos.insert(*key, value.to_owned());
+        }
+    }
+
+    /// After a failure: whether a shared cache is to blame, so that the plan can be solved again without what it
+    /// promised. Each time something more is not believed.
+    pub(crate) fn is_to_blame(&self, error: &BuildError, progress: &Progress) -> bool {
+        let BuildError::Step { cause, .. } = error else { return false };
+        let StepError::Fetch(cause) = &**cause else { return false };
+        let Some(mut state) = self.state() else { return false };
+        let doubts = &mut state.doubts;
+        let blamed = match cause {
+            FetchError::Shared { diff_id, place, .. } => {
+                *doubts.places.entry(place_line(self, place)).or_default() += 1;
+                doubts.layers.insert(diff_id.clone())
+            }
+            FetchError::NotTheLayer { diff_id, .. } | FetchError::UnknownPlace { diff_id, .. } => {
+                doubts.layers.insert(diff_id.clone())
+            }
+            FetchError::LayerMissing { .. } => !std::mem::replace(&mut doubts.all_needed, true),
+            _ => false,
+        };
+        if blamed {
+            state.trace = Trace::default();
+            if !matches!(cause, FetchError::LayerMissing { .. }) {
+                let cause = crate::text::chain(cause);
+                progress.warn(format!("{cause}; its step is executed instead"));
+            }
+        }
+        blamed
+    }
+
+    /// Whether a result has a layer that is nowhere: then the plan is solved again, and every layer has to be somewhere.
+    pub(crate) fn lacks<E>(
+        &self,
+        result: &Snapshot,
+        mut has: impl FnMut(&DiffId) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let Some(inner) = &self.inner else { return Ok(false) };
+        for layer in result.layers().iter().filter(|layer| layer.remote.is_none()) {
+            if !has(&layer.diff_id)? {
+                let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.trace = Trace::default();
+                return Ok(!std::mem::replace(&mut state.doubts.all_needed, true));
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The line of the place that is shown so.
+fn place_line(caches: &SharedCaches, shown: &str) -> String {
+    let places = caches.inner.iter().flat_map(|inner| &inner.imports);
+    let mut lines = places.filter(|place| place.storage.location().to_string() == shown);
+    lines.next().map_or_else(|| shown.to_owned(), |place| place.line.to_string())
+}
+
+impl Inner {
+    async fn imported(&self) -> &[Imported] {
+        self.imported.get_or_init(|| import::read(&self.imports, &self.platform, &self.progress)).await
+    }
+
+    fn hit(&self, import: usize, key: &Key) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.hits.entry(import).or_default().insert(*key);
+    }
+
+    fn may_be_named(&self, layer: &DiffId) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        !state.doubts.all_needed && !state.doubts.layers.contains(layer)
+    }
+}

@@ -1,0 +1,409 @@
+//! Caches that machines share. Two stores stand for two machines: what one builds, the other finds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::support::bucket::{Bucket, KEY, SECRET};
+use crate::support::counter::Counter;
+use crate::support::environment::TestEnvironment;
+use crate::support::progress::Steps;
+use crate::support::registry::Registry;
+use crate::support::tool::{Outcome, run};
+
+/// Everything that a key is made with: a stage whose files are copied and bound, owners by name, a linked layer.
+const APP: &str = "ARG REGISTRY\nFROM ${REGISTRY}/busybox AS build\nCOPY src /src\n\
+    RUN cat /src/a > /program && head -c 3000000 /dev/urandom > /ballast\nRUN echo tools > /tools\n\
+    FROM ${REGISTRY}/busybox\nWORKDIR /work\nCOPY --from=build --chown=nobody /program /ballast /app/\n\
+    COPY --from=build --link --chown=nobody:nogroup /tools /linked/tools\n\
+    RUN --mount=type=bind,from=build,source=/tools,target=/mnt cat /mnt /app/program > /list\n";
+
+/// More bytes than documents have, and fewer than layers.
+const METADATA: u64 = 100_000;
+
+fn app(env: &TestEnvironment) -> PathBuf {
+    let context = env.dockerfile("app", APP);
+    fs::create_dir_all(context.join("src")).unwrap();
+    fs::write(context.join("src/a"), "a\n").unwrap();
+    context
+}
+
+fn steps(outcome: &Outcome) -> Steps {
+    assert!(outcome.status.success(), "{outcome}");
+    Steps::read(&format!("{}{}", outcome.stdout, outcome.stderr))
+}
+
+fn build(env: &TestEnvironment, context: &Path, tag: &str, flags: &[&str]) -> Outcome {
+    env.build(context, tag, flags)
+}
+
+/// Asserts that a build on an empty store ran nothing and fetched no layer, and that the image can be run all the same.
+#[track_caller]
+fn assert_cached(outcome: &Outcome, env: &TestEnvironment, original: &TestEnvironment) {
+    let steps = steps(outcome);
+    assert_eq!(steps.executed(), [""; 0], "{outcome}");
+    assert!(outcome.stderr.contains("0B of layers fetched"), "{outcome}");
+    assert_eq!(env.id("app"), original.id("app"));
+    assert!(bytes_of_blobs(env) < METADATA, "a layer was fetched");
+}
+
+fn bytes_of_blobs(env: &TestEnvironment) -> u64 {
+    let blobs = fs::read_dir(env.root().join("blobs/sha256")).unwrap();
+    blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[track_caller]
+fn assert_runs(env: &TestEnvironment) {
+    assert_eq!(env.run(["run", "--rm", "app", "cat", "/list"]).ok(), "tools\na\n");
+    let owner = env.run(["run", "--rm", "app", "stat", "-c", "%U", "/app/program"]).ok();
+    assert_eq!(owner, "nobody\n");
+}
+
+#[test]
+fn a_registry_answers_a_whole_build() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let context = app(&one);
+    let cache = one.reference("shared/registry:cache");
+    let to = format!("type=registry,ref={cache},mode=max");
+    let first = build(&one, &context, "app", &["--cache-to", &to]);
+    assert_eq!(steps(&first).executed().len(), 7, "{first}");
+    assert!(first.stderr.contains("cache to "), "{first}");
+
+    let door = Counter::before(one.registry.host());
+    let from = format!("type=registry,ref={}/shared/registry:cache", door.host);
+    let second = build(&two, &context, "app", &["--cache-from", &from]);
+    assert_cached(&second, &two, &one);
+    assert!(door.served() < METADATA, "{} bytes were served", door.served());
+    // What was found is known from now on.
+    let third = build(&two, &context, "app", &[]);
+    assert_eq!(steps(&third).executed(), [""; 0], "{third}");
+    assert!(door.served() < METADATA);
+    assert_runs(&two);
+    assert!(door.served() > 3_000_000, "the layers came when they were needed");
+    assert_eq!(two.image("app").tree, one.image("app").tree);
+}
+
+#[test]
+fn what_the_registry_has_is_not_sent_again() {
+    let env = TestEnvironment::new();
+    let context = app(&env);
+    let to = format!("type=registry,ref={},mode=max", env.reference("shared/again:cache"));
+    let first = build(&env, &context, "app", &["--cache-to", &to]);
+    assert!(first.stderr.contains("7 blobs sent"), "{first}");
+    let again = build(&env, &context, "app", &["--cache-to", &to]);
+    assert!(again.stderr.contains("0 blobs sent (0B), 7 already there"), "{again}");
+    // Another repository takes them from the first one.
+    let other = format!("type=registry,ref={},mode=max", env.reference("shared/other:cache"));
+    let two = TestEnvironment::new();
+    let from = env.reference("shared/again:cache");
+    let carried = build(&two, &context, "app", &["--cache-from", &from, "--cache-to", &other]);
+    assert!(carried.stderr.contains("0 blobs sent (0B), 7 already there"), "{carried}");
+    assert!(bytes_of_blobs(&two) < METADATA, "mounted, not fetched");
+}
+
+#[test]
+fn a_push_to_the_same_registry_fetches_nothing() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let context = app(&one);
+    let cache = one.reference("shared/push:cache");
+    build(&one, &context, "app", &["--cache-to", &format!("type=registry,ref={cache},mode=max")]).ok();
+    let name = two.reference("shared/pushed:1");
+    let outcome = build(&two, &context, &name, &["--cache-from", &cache, "--push"]);
+    assert_eq!(steps(&outcome).executed(), [""; 0], "{outcome}");
+    assert!(bytes_of_blobs(&two) < METADATA, "mounted, not fetched");
+    let pulled = crate::support::image::Image::read(&format!("docker://{name}"));
+    assert_eq!(pulled.tree, one.image("app").tree);
+}
+
+#[test]
+fn the_smallest_cache_answers_a_whole_build_too() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let context = app(&one);
+    let cache = one.reference("shared/min:cache");
+    let first = build(&one, &context, "app", &["--cache-to", &cache]);
+    assert!(first.stderr.contains("4 blobs sent"), "only the layers of the image: {first}");
+    let second = build(&two, &context, "app", &["--cache-from", &cache]);
+    assert_cached(&second, &two, &one);
+    assert_runs(&two);
+
+    // A change in the stage whose layers are nowhere: what it is built on is executed again.
+    fs::write(context.join("src/a"), "b\n").unwrap();
+    let three = TestEnvironment::new();
+    let changed = build(&three, &context, "app", &["--cache-from", &cache]);
+    assert!(!steps(&changed).executed().is_empty());
+    assert_eq!(three.run(["run", "--rm", "app", "cat", "/list"]).ok(), "tools\nb\n");
+}
+
+#[test]
+fn a_directory_answers_a_whole_build() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let (context, dir) = (app(&one), one.path("cache"));
+    let to = format!("type=local,dest={},mode=max,compression=zstd", dir.display());
+    build(&one, &context, "app", &["--cache-to", &to]).ok();
+    let from = format!("type=local,src={}", dir.display());
+    let second = build(&two, &context, "app", &["--cache-from", &from]);
+    assert_cached(&second, &two, &one);
+    assert_runs(&two);
+    assert_eq!(two.image("app").tree, one.image("app").tree);
+}
+
+#[test]
+fn a_bucket_answers_a_whole_build() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let (context, bucket) = (app(&one), Bucket::start());
+    let keys = format!("access_key_id={KEY},secret_access_key={SECRET},prefix=team/,name=main");
+    let to = bucket.spec(&bucket.host, &format!("mode=max,{keys}"));
+    build(&one, &context, "app", &["--cache-to", &to]).ok();
+    assert!(bucket.object("team/manifests/main").is_file());
+    let door = Counter::before(&bucket.host);
+    // The keys may be the environment's.
+    let from = bucket.spec(&door.host, "prefix=team/,name=main");
+    let mut command = two.build_command(&context, "app", &["--cache-from", &from]);
+    let second = run(command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET));
+    assert_cached(&second, &two, &one);
+    assert!(door.served() < METADATA, "{} bytes were served", door.served());
+    let mut command = two.kiln(["run", "--rm", "app", "cat", "/list"]);
+    let ran = run(command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET));
+    assert_eq!(ran.ok(), "tools\na\n");
+
+    let wrong = bucket.spec(&bucket.host, "access_key_id=a,secret_access_key=b");
+    let three = TestEnvironment::new();
+    let refused = build(&three, &context, "app", &["--cache-from", &wrong]);
+    assert_eq!(steps(&refused).executed().len(), 7, "{refused}");
+    assert!(refused.stderr.contains("warning: the cache s3://cache/"), "{refused}");
+}
+
+#[test]
+fn an_image_carries_its_own_cache() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let context = app(&one);
+    let name = one.reference("shared/inline:1");
+    let inline = ["--push", "--build-arg", "BUILDKIT_INLINE_CACHE=1"];
+    build(&one, &context, &name, &inline).ok();
+    one.run(["tag", &name, "app"]).ok();
+    let more = ["--cache-from", &name, "--cache-to", "type=inline"];
+    let second = build(&two, &context, "app", &more);
+    assert_cached(&second, &two, &one);
+    assert_runs(&two);
+    // An image without one is no cache, and no harm.
+    let plain = two.reference("busybox");
+    let third = build(&TestEnvironment::new(), &context, "app", &["--cache-from", &plain]);
+    assert_eq!(steps(&third).executed().len(), 7);
+    assert!(third.stderr.contains("no cache of kiln's"), "{third}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_had_costs_a_warning() {
+    let env = TestEnvironment::new();
+    let context =
+        env.dockerfile("simple", "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nARG N\nRUN echo $N > /n\n");
+    let dir = env.path("garbage");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("index.json"), "{").unwrap();
+    let closed = Registry::with_password();
+    let busybox = env.reference("busybox");
+    let places = [
+        ("127.0.0.1:1/cache".to_owned(), "is not used"),
+        (format!("type=local,src={}", dir.display()), "is not an OCI index"),
+        (format!("{}/cache", closed.host()), "is not used"),
+        (busybox, "no cache of kiln's"),
+    ];
+    for (number, (place, message)) in places.iter().enumerate() {
+        let argument = format!("N={number}");
+        let flags = ["--cache-from", place, "--build-arg", &argument];
+        let outcome = build(&env, &context, "simple", &flags);
+        assert_eq!(steps(&outcome).executed().len(), 1, "{outcome}");
+        assert!(outcome.stderr.contains("warning: ") && outcome.stderr.contains(message), "{outcome}");
+    }
+    // Nothing there yet is what a first build finds.
+    let absent = env.reference("shared/absent:yet");
+    let outcome = build(&env, &context, "simple", &["--cache-from", &absent]);
+    assert!(outcome.status.success() && !outcome.stderr.contains("warning"), "{outcome}");
+
+    let to = "type=registry,ref=127.0.0.1:1/cache";
+    let outcome = build(&env, &context, "simple", &["--cache-to", to]);
+    assert!(outcome.status.success() && outcome.stderr.contains("cannot be written"), "{outcome}");
+    let strict = build(&env, &context, "simple", &["--cache-to", &format!("{to},ignore-error=false")]);
+    assert_eq!(strict.code(), 1, "{strict}");
+    assert!(strict.stderr.contains("cannot be written"), "{strict}");
+}
+
+/// A directory cache of the app, whose documents may be changed.
+struct Forged {
+    dir: PathBuf,
+}
+
+impl Forged {
+    fn new(env: &TestEnvironment, context: &Path) -> Forged {
+        let dir = env.path("forged");
+        let to = format!("type=local,dest={},mode=max", dir.display());
+        build(env, context, "app", &["--cache-to", &to]).ok();
+        Forged { dir }
+    }
+
+    fn blob(&self, digest: &Value) -> PathBuf {
+        self.dir.join("blobs/sha256").join(digest.as_str().unwrap().trim_start_matches("sha256:"))
+    }
+
+    fn json(path: &Path) -> Value {
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    }
+
+    fn index(&self) -> Value {
+        Forged::json(&self.dir.join("index.json"))
+    }
+
+    fn manifest(&self) -> Value {
+        Forged::json(&self.blob(&self.index()["manifests"][0]["digest"]))
+    }
+
+    fn document(&self) -> Value {
+        Forged::json(&self.blob(&self.manifest()["config"]["digest"]))
+    }
+
+    fn put(&self, bytes: &[u8]) -> (String, usize) {
+        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(self.dir.join("blobs/sha256").join(&hex), bytes).unwrap();
+        (format!("sha256:{hex}"), bytes.len())
+    }
+
+    /// Makes these bytes the document, with everything around it right.
+    fn replace(&self, document: &[u8]) {
+        let mut manifest = self.manifest();
+        let (digest, size) = self.put(document);
+        (manifest["config"]["digest"], manifest["config"]["size"]) = (json!(digest), json!(size));
+        let (digest, size) = self.put(manifest.to_string().as_bytes());
+        let mut index = self.index();
+        (index["manifests"][0]["digest"], index["manifests"][0]["size"]) = (json!(digest), json!(size));
+        fs::write(self.dir.join("index.json"), index.to_string()).unwrap();
+    }
+
+    fn flag(&self) -> String {
+        format!("type=local,src={}", self.dir.display())
+    }
+}
+
+#[test]
+fn a_layer_that_is_not_what_was_promised_is_made_again() {
+    let one = TestEnvironment::new();
+    let context = app(&one);
+    let forged = Forged::new(&one, &context);
+    // Each layer's blob is another layer's: every digest is right, and every promise is a lie.
+    let mut document = forged.document();
+    let blobs: Vec<Value> =
+        document["layers"].as_array().unwrap().iter().map(|layer| layer["blob"].clone()).collect();
+    for (index, layer) in document["layers"].as_array_mut().unwrap().iter_mut().enumerate() {
+        layer["blob"] = blobs[(index + 1) % blobs.len()].clone();
+    }
+    forged.replace(document.to_string().as_bytes());
+    let two = TestEnvironment::new();
+    // One more step needs the files of all others.
+    let text = format!("{APP}RUN cat /list > /last\n");
+    let context = two.dockerfile("more", &text);
+    fs::create_dir_all(context.join("src")).unwrap();
+    fs::write(context.join("src/a"), "a\n").unwrap();
+    let outcome = build(&two, &context, "app", &["--cache-from", &forged.flag()]);
+    assert!(outcome.status.success(), "{outcome}");
+    assert!(outcome.stderr.contains("is not layer"), "{outcome}");
+    assert_runs(&two);
+    assert_eq!(two.run(["run", "--rm", "app", "cat", "/last"]).ok(), "tools\na\n");
+}
+
+#[test]
+fn a_damaged_layer_is_made_again() {
+    let one = TestEnvironment::new();
+    let context = app(&one);
+    let forged = Forged::new(&one, &context);
+    for layer in forged.manifest()["layers"].as_array().unwrap() {
+        let path = forged.blob(&layer["digest"]);
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    let two = TestEnvironment::new();
+    let directory = two.path("out");
+    let output = format!("type=local,dest={}", directory.display());
+    let outcome = build(&two, &context, "app", &["--cache-from", &forged.flag()]);
+    assert_eq!(steps(&outcome).executed(), [""; 0], "nobody has looked yet");
+    // Whoever needs the files is told, and the next build makes what is missing.
+    let failed = two.run(["run", "--rm", "app", "true"]);
+    assert!(!failed.status.success() && failed.stderr.contains("does not verify"), "{failed}");
+    let again = build(&two, &context, "app", &["--no-cache"]);
+    assert_eq!(steps(&again).executed().len(), 7, "{again}");
+    assert_runs(&two);
+    build(&two, &context, "app", &["-o", &output]).ok();
+    assert_eq!(fs::read_to_string(directory.join("list")).unwrap(), "tools\na\n");
+}
+
+#[test]
+fn hostile_documents_are_passed_over() {
+    let one = TestEnvironment::new();
+    let context = app(&one);
+    let forged = Forged::new(&one, &context);
+    let good = forged.document();
+    let with = |pointer: &str, value: Value| {
+        let mut document = good.clone();
+        *document.pointer_mut(pointer).unwrap() = value;
+        document.to_string().into_bytes()
+    };
+    let whole = good.to_string().into_bytes();
+    let documents = [
+        whole[..whole.len() / 2].to_vec(),
+        Vec::new(),
+        b"\0\0\0\0".to_vec(),
+        b"[[[[[[[[".repeat(10_000),
+        with("/version", json!(99)),
+        with("/layers/0/blob/digest", json!("sha256:../../../../etc/passwd")),
+        with("/layers/0/blob/size", json!(u64::MAX)),
+        with("/records/0/layer", json!("sha256:../../x")),
+        with("/records/0/key", json!("../../x")),
+        with("/memos/0/value", json!({"a": 1})),
+    ];
+    let two = TestEnvironment::new();
+    let simple = two.dockerfile("simple", "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nRUN true\n");
+    for document in documents {
+        forged.replace(&document);
+        let outcome = build(&two, &simple, "simple", &["--cache-from", &forged.flag()]);
+        assert!(outcome.status.success(), "{outcome}");
+        assert!(outcome.stderr.contains("is not used"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_cache_that_goes_away_is_done_without() {
+    let one = TestEnvironment::new();
+    let context = app(&one);
+    let cache = one.reference("shared/gone:cache");
+    build(&one, &context, "app", &["--cache-to", &format!("type=registry,ref={cache},mode=max")]).ok();
+    let two = TestEnvironment::new();
+    let door = Counter::before(one.registry.host());
+    let from = format!("{}/shared/gone:cache", door.host);
+    build(&two, &context, "app", &["--cache-from", &from]).ok();
+    door.shut();
+    // Everything is known, and nothing can be had: a step that needs files makes the build begin again.
+    fs::write(context.join("src/a"), "b\n").unwrap();
+    let outcome = build(&two, &context, "app", &["--cache-from", &from]);
+    assert!(outcome.status.success(), "{outcome}");
+    assert_eq!(two.run(["run", "--rm", "app", "cat", "/list"]).ok(), "tools\nb\n");
+}
+
+#[test]
+fn exporters_to_one_name_leave_a_whole_cache() {
+    let one = TestEnvironment::new();
+    let context = app(&one);
+    let cache = one.reference("shared/many:cache");
+    let to = format!("type=registry,ref={cache},mode=max");
+    let environments: Vec<TestEnvironment> = (0..3).map(|_| TestEnvironment::new()).collect();
+    let commands = environments.iter().map(|env| env.build_command(&context, "app", &["--cache-to", &to]));
+    let children: Vec<_> = commands.map(|mut command| command.spawn().unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let two = TestEnvironment::new();
+    let outcome = build(&two, &context, "app", &["--cache-from", &cache]);
+    assert_eq!(steps(&outcome).executed(), [""; 0], "{outcome}");
+    assert_runs(&two);
+}
