@@ -14,6 +14,7 @@ use kiln_graph::op::Source;
 use crate::event::Progress;
 use crate::snapshot::Snapshot;
 use crate::source::{self, SourceError};
+use crate::step::mounts::credentials::Reachable;
 use crate::{Builder, Credentials};
 
 /// A context as a directory.
@@ -111,8 +112,9 @@ impl Builder {
         match from {
             Source::Git(git) => {
                 let name = format!("[internal] load git source {}", kiln_graph::redact(&git.remote));
-                let agent = credentials.agents.get(source::git::SSH_AGENT).map(PathBuf::as_path);
-                let (layer, _) = source::git::load(&self.store, git, agent, &name, progress).await?;
+                let agent = source::git::agent(credentials, &self.store)?;
+                let socket = agent.as_ref().map(Reachable::socket);
+                let (layer, _) = source::git::load(&self.store, git, socket, &name, progress).await?;
                 let path = self.tree(&layer)?;
                 Ok(Fetched::Context(FetchedContext { path, _draft: None, _in_use: in_use }))
             }
@@ -146,7 +148,7 @@ mod tests {
 
     fn builder(dir: &Path) -> Builder {
         let client = Client::new(ClientOptions::default()).unwrap();
-        let options = BuilderOptions { jobs: 1, resolv_conf: None, hosts: None };
+        let options = BuilderOptions { jobs: 1, resolv_conf: None, hosts: None, device_directories: Vec::new() };
         Builder::new(Store::open(dir).unwrap(), client, options)
     }
 

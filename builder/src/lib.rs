@@ -16,6 +16,7 @@ mod entitlement;
 mod error;
 pub mod event;
 mod fetch;
+mod hint;
 pub mod images;
 mod keyring;
 mod run;

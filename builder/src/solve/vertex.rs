@@ -14,6 +14,7 @@ use crate::error::{BuildError, StepError};
 use crate::fetch::Fetcher;
 use crate::snapshot::Snapshot;
 use crate::source;
+use crate::step::mounts::credentials::Reachable;
 
 /// Why a step that ran has no layer.
 pub(super) struct Failure {
@@ -71,8 +72,9 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
             Ok(loaded_layer(solve, loaded))
         }
         Source::Git(git) => {
-            let agent = solve.credentials.agents.get(source::git::SSH_AGENT).map(PathBuf::as_path);
-            let loaded = source::git::load(store, git, agent, name, progress).await?;
+            let agent = source::git::agent(&solve.credentials, store)?;
+            let socket = agent.as_ref().map(Reachable::socket);
+            let loaded = source::git::load(store, git, socket, name, progress).await?;
             Ok(loaded_layer(solve, loaded))
         }
     }

@@ -8,6 +8,7 @@ mod checkout;
 mod command;
 
 use std::path::Path;
+use std::time::Duration;
 
 use kiln_cache::{KeyBuilder, Store};
 use kiln_graph::op::Git;
@@ -17,12 +18,18 @@ use self::command::Command;
 use super::{SourceError, record, recorded};
 use crate::event::Progress;
 use crate::snapshot::Snapshot;
+use crate::step::mounts::credentials::{Credentials, Reachable};
 
 /// Hexadecimal digits of a whole commit name: SHA-1 and SHA-256.
 const COMMIT_DIGITS: [usize; 2] = [40, 64];
 
 /// Id of the SSH agent that git sources may ask, as in BuildKit.
-pub(crate) const SSH_AGENT: &str = "default";
+const SSH_AGENT: &str = "default";
+
+/// The agent that git may ask, if the build was given one.
+pub(crate) fn agent(credentials: &Credentials, store: &Store) -> Result<Option<Reachable>, SourceError> {
+    credentials.reachable(SSH_AGENT, store).map_err(|error| SourceError::Agent(Box::new(error)))
+}
 
 /// Fewest digits that are taken for the beginning of a commit name.
 const FEWEST_DIGITS: usize = 7;
@@ -46,6 +53,16 @@ pub enum GitError {
         remote: String,
         /// The last that git said about it.
         said: String,
+    },
+    /// The repository is silent.
+    #[error("git cannot {what} {remote}: nothing was heard for {} s", limit.as_secs())]
+    Stalled {
+        /// What it was to do, such as `fetch`.
+        what: &'static str,
+        /// The repository without secrets.
+        remote: String,
+        /// The longest silence that is allowed.
+        limit: Duration,
     },
     /// The repository does not have the branch, tag or commit.
     #[error("{remote} has no branch, tag or commit {reference}")]
@@ -97,6 +114,9 @@ impl GitError {
             Self::Missing { .. } => Some("install git".to_owned()),
             Self::Failed { remote, .. } if !remote.starts_with("http") && !remote.starts_with("git:") => {
                 Some("repositories that need an SSH key are reached with `--ssh default`".to_owned())
+            }
+            Self::Stalled { .. } => {
+                Some("check the address of the repository, and whether its server answers".to_owned())
             }
             Self::Checksum { actual, .. } => {
                 Some(format!("if that commit is the right one, write --checksum={actual}"))
@@ -196,7 +216,7 @@ async fn resolve(git: &Command, source: &Git) -> Result<Resolved, GitError> {
     names.extend(candidates(reference).map(|name| format!("{name}^{{}}")));
     let mut args = vec!["ls-remote", "--", git.remote()];
     args.extend(names.iter().map(String::as_str));
-    let listed = git.run("read", &args).await?;
+    let listed = git.ask_in(Path::new("/"), "read", &args).await?;
     if let Some(resolved) = choose(&listed, reference) {
         return Ok(resolved);
     }

@@ -31,8 +31,8 @@ pub enum SecretSource {
 pub struct AgentSpec {
     /// Its id.
     pub id: String,
-    /// The agent's socket; `None` is the caller's own agent.
-    pub socket: Option<PathBuf>,
+    /// The agent's socket, or private keys in its place; none is the caller's own agent.
+    pub paths: Vec<PathBuf>,
 }
 
 impl SecretSpec {
@@ -67,19 +67,15 @@ impl SecretSpec {
 }
 
 impl AgentSpec {
-    /// Reads `default` or `ID[=SOCKET]`.
+    /// Reads `default` or `ID[=SOCKET|KEY[,KEY…]]`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (id, socket) = match text.split_once('=') {
-            Some((id, socket)) => (id, Some(socket).filter(|socket| !socket.is_empty())),
-            None => (text, None),
-        };
+        let (id, paths) = text.split_once('=').unwrap_or((text, ""));
         let id = if id.is_empty() { "default" } else { id };
-        if socket.is_some_and(|socket| socket.contains(',')) {
-            return Err(
-                "several keys are not supported yet: start an agent with them and give its socket".to_owned()
-            );
+        if paths.contains(',') && paths.split(',').any(str::is_empty) {
+            return Err(format!("one of the paths in `{paths}` is empty"));
         }
-        Ok(Self { id: id.to_owned(), socket: socket.map(PathBuf::from) })
+        let paths = paths.split(',').filter(|path| !path.is_empty()).map(PathBuf::from);
+        Ok(Self { id: id.to_owned(), paths: paths.collect() })
     }
 }
 
@@ -121,12 +117,15 @@ mod tests {
 
     #[test]
     fn agents_have_an_id_and_perhaps_a_socket() {
-        let spec =
-            |id: &str, socket: Option<&str>| AgentSpec { id: id.into(), socket: socket.map(PathBuf::from) };
-        assert_eq!(AgentSpec::parse("default").unwrap(), spec("default", None));
-        assert_eq!(AgentSpec::parse("work=/run/agent").unwrap(), spec("work", Some("/run/agent")));
-        assert_eq!(AgentSpec::parse("=/run/agent").unwrap(), spec("default", Some("/run/agent")));
-        assert_eq!(AgentSpec::parse("x=").unwrap(), spec("x", None));
-        assert!(AgentSpec::parse("x=a,b").is_err());
+        let spec = |id: &str, paths: &[&str]| AgentSpec {
+            id: id.into(),
+            paths: paths.iter().map(PathBuf::from).collect(),
+        };
+        assert_eq!(AgentSpec::parse("default").unwrap(), spec("default", &[]));
+        assert_eq!(AgentSpec::parse("work=/run/agent").unwrap(), spec("work", &["/run/agent"]));
+        assert_eq!(AgentSpec::parse("=/run/agent").unwrap(), spec("default", &["/run/agent"]));
+        assert_eq!(AgentSpec::parse("x=").unwrap(), spec("x", &[]));
+        assert_eq!(AgentSpec::parse("x=a,b").unwrap(), spec("x", &["a", "b"]));
+        assert!(AgentSpec::parse("x=a,,b").is_err());
     }
 }

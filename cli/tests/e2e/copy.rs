@@ -196,7 +196,7 @@ fn what_the_web_does_not_give_is_an_error_at_its_line() {
 }
 
 /// A repository behind `git daemon`, and the URL's beginning.
-fn git_server(dir: &Path) -> (Daemon, String) {
+pub(super) fn git_server(dir: &Path) -> (Daemon, String) {
     let repository = dir.join("x.git");
     fs::create_dir_all(repository.join("sub/dir")).unwrap();
     write(&repository, &[("file", "one"), ("sub/dir/inner", "in")]);
@@ -267,7 +267,7 @@ fn contexts_need_not_be_directories() {
     assert_eq!(executed(&env.build(Path::new(&context), "git-context", &[])), [""; 0]);
 }
 
-fn git(dir: &Path, args: &[&str]) -> String {
+pub(super) fn git(dir: &Path, args: &[&str]) -> String {
     let mut command = tool("git");
     command.args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(args).current_dir(dir);
     crate::support::tool::run(&mut command).ok().trim().to_owned()

@@ -37,6 +37,7 @@ fn package(program: &str) -> &str {
         "docker" | "dockerd" => "docker.io",
         "busybox" => "busybox-static",
         "xz" => "xz-utils",
+        "ssh-keygen" => "openssh-client",
         "mkfs.ext4" => "e2fsprogs",
         "setpriv" | "losetup" | "mount" | "umount" => "util-linux mount",
         other => other,

@@ -33,8 +33,8 @@ pub(super) async fn checkout(
     let commit = fetch(git, source, resolved, &tree).await?;
     git.run_in(&tree, "check out", &["checkout", "--quiet", "--detach", &commit]).await?;
     if source.submodules && tree.join(".gitmodules").symlink_metadata().is_ok() {
-        let args = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"];
-        git.run_in(&tree, "fetch the submodules of", &args).await?;
+        let args = ["submodule", "update", "--init", "--recursive", "--depth=1", "--progress"];
+        git.ask_in(&tree, "fetch the submodules of", &args).await?;
     }
     let time = if source.fetch_times {
         jiff::Timestamp::now().as_second()
@@ -75,8 +75,8 @@ async fn fetch(git: &Command, source: &Git, resolved: &Resolved, tree: &Path) ->
             _ => wanted.clone(),
         };
         let args =
-            ["fetch", "--quiet", "--depth=1", "--no-tags", "--update-head-ok", "--", git.remote(), &spec];
-        match git.run_in(tree, "fetch from", &args).await {
+            ["fetch", "--progress", "--depth=1", "--no-tags", "--update-head-ok", "--", git.remote(), &spec];
+        match git.ask_in(tree, "fetch from", &args).await {
             Ok(_) => return commit_of(git, tree, "FETCH_HEAD").await,
             // Not every server gives a commit that no reference names; the history has it nevertheless.
             Err(GitError::Failed { .. }) if resolved.name.is_none() => {}
@@ -84,8 +84,8 @@ async fn fetch(git: &Command, source: &Git, resolved: &Resolved, tree: &Path) ->
         }
     }
     let all = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
-    let args = ["fetch", "--quiet", "--no-tags", "--", git.remote(), all[0], all[1]];
-    git.run_in(tree, "fetch from", &args).await?;
+    let args = ["fetch", "--progress", "--no-tags", "--", git.remote(), all[0], all[1]];
+    git.ask_in(tree, "fetch from", &args).await?;
     let reference = resolved.commit.as_deref().or(source.reference.as_deref()).unwrap_or("HEAD");
     let found = commit_of(git, tree, reference).await;
     found.map_err(|_| GitError::NoReference { remote: git.shown(), reference: reference.to_owned() })

@@ -1,10 +1,16 @@
 //! Executing git on input that nobody vouches for.
 //!
 //! No configuration of the machine or the user, no hooks, no credential prompts, no background work; only the
-//! protocols that a remote may name, so that neither a redirect nor a submodule leads to local files or helpers.
+//! protocols that a remote may name, so that neither a redirect nor a submodule leads to local files or helpers. A
+//! repository that is silent for too long is given up, whatever the protocol.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Child;
 
 use super::{GitError, shown};
 
@@ -54,6 +60,26 @@ const SETTINGS: [&str; 9] = [
     "http.lowSpeedTime=60",
 ];
 
+/// How long a repository may be silent. Whoever fetches is told of progress each second, unless the server says nothing
+/// while it prepares; over HTTP git gives up earlier by itself.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The end of git's messages that is kept.
+const KEPT: usize = 64 << 10;
+
+/// How git's lines about its progress begin.
+const PROGRESS: [&str; 9] = [
+    "remote: Enumerating",
+    "remote: Counting",
+    "remote: Compressing",
+    "remote: Total",
+    "Receiving objects",
+    "Resolving deltas",
+    "Unpacking objects",
+    "Checking connectivity",
+    "Updating files",
+];
+
 /// Lines of git's messages that are shown.
 const SHOWN_LINES: usize = 3;
 
@@ -62,6 +88,7 @@ const SHOWN_LINES: usize = 3;
 pub(super) struct Command {
     remote: String,
     agent: PathBuf,
+    patience: Duration,
 }
 
 impl Command {
@@ -73,7 +100,14 @@ impl Command {
         if remote.is_empty() || remote.starts_with('-') || is_helper || remote.contains(char::is_control) {
             return Err(GitError::Unusable { what: "repository", text: shown(remote) });
         }
-        Ok(Self { remote: remote.to_owned(), agent: agent.map(Path::to_owned).unwrap_or_default() })
+        let agent = agent.map(Path::to_owned).unwrap_or_default();
+        Ok(Self { remote: remote.to_owned(), agent, patience: PATIENCE })
+    }
+
+    /// The same with another longest silence of the repository.
+    #[cfg(test)]
+    pub(super) fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The remote, with its credentials: for git alone.
@@ -86,18 +120,34 @@ impl Command {
         shown(&self.remote)
     }
 
-    /// Executes git and returns what it wrote. `what` says what it does, for the error.
-    pub(super) async fn run(&self, what: &'static str, args: &[&str]) -> Result<String, GitError> {
-        self.run_in(Path::new("/"), what, args).await
+    /// Executes git, which asks the repository, in a directory, and returns what it wrote. `what` says what it does,
+    /// for the error. Dropped before it is done, it ends git.
+    pub(super) async fn ask_in(
+        &self,
+        dir: &Path,
+        what: &'static str,
+        args: &[&str],
+    ) -> Result<String, GitError> {
+        let mut command = self.git(dir, args);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.map_err(|source| GitError::Missing { source })?;
+        let heard = listen(&mut child, self.patience).await.map_err(|source| GitError::Missing { source })?;
+        let silent = || GitError::Stalled { what, remote: self.shown(), limit: self.patience };
+        self.said(what, &heard.ok_or_else(silent)?)
     }
 
-    /// As [`Command::run`], in a directory. Dropped before it is done, it ends git.
+    /// As [`Command::ask_in`], without anything that could keep git waiting.
     pub(super) async fn run_in(
         &self,
         dir: &Path,
         what: &'static str,
         args: &[&str],
     ) -> Result<String, GitError> {
+        let output = self.git(dir, args).output().await;
+        self.said(what, &output.map_err(|source| GitError::Missing { source })?)
+    }
+
+    fn git(&self, dir: &Path, args: &[&str]) -> tokio::process::Command {
         let is_local = self.remote.starts_with("file://");
         let mut command = tokio::process::Command::new("git");
         for name in FORGOTTEN {
@@ -115,7 +165,10 @@ impl Command {
             command.args(["-c", setting]);
         }
         command.args(args).current_dir(dir).stdin(Stdio::null()).kill_on_drop(true);
-        let output = command.output().await.map_err(|source| GitError::Missing { source })?;
+        command
+    }
+
+    fn said(&self, what: &'static str, output: &Output) -> Result<String, GitError> {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
@@ -126,8 +179,38 @@ impl Command {
     /// The last lines of git's messages, fit to be shown.
     fn censored(&self, text: &str) -> String {
         let text = text.replace(&self.remote, &self.shown());
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let is_progress = |line: &str| PROGRESS.iter().any(|beginning| line.starts_with(beginning));
+        let lines = text.split(['\n', '\r']).map(str::trim);
+        let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !is_progress(line)).collect();
         let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("; ");
         shown(&last).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
+}
+
+/// Everything that the process writes until it ends; nothing if it neither writes nor ends for `patience`. Of its
+/// messages the end is kept.
+async fn listen(child: &mut Child, patience: Duration) -> io::Result<Option<Output>> {
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    while out.is_some() || err.is_some() {
+        tokio::select! {
+            read = read_some(&mut out, &mut stdout) => read?,
+            read = read_some(&mut err, &mut stderr) => read?,
+            () = tokio::time::sleep(patience) => return Ok(None),
+        }
+        stderr.drain(..stderr.len().saturating_sub(KEPT));
+    }
+    match tokio::time::timeout(patience, child.wait()).await {
+        Ok(status) => Ok(Some(Output { status: status?, stdout, stderr })),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Reads what is there; at its end the pipe is taken away. Never done without a pipe.
+async fn read_some(pipe: &mut Option<impl AsyncReadExt + Unpin>, into: &mut Vec<u8>) -> io::Result<()> {
+    let Some(open) = pipe else { return std::future::pending().await };
+    if open.read_buf(into).await? == 0 {
+        *pipe = None;
+    }
+    Ok(())
 }

@@ -265,3 +265,38 @@ async fn a_remote_cannot_name_files_and_secrets_are_not_told() {
         assert!(!said.contains("s3cret"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_silent_repository_is_given_up() {
+    // What it is sent has no line, so this server waits for the end of one.
+    let server = kiln_registry::testing::WebServer::start();
+    let remote = server.url("/x.git").replace("http://", "git://");
+    let git = Command::new(&remote, None).unwrap().patient_for(Duration::from_millis(300));
+    let source = Git { remote: remote.clone(), ..Bench::new().source(None) };
+    let error = resolve(&git, &source).await.unwrap_err();
+    assert!(matches!(error, GitError::Stalled { what: "read", .. }), "{error:?}");
+    assert!(error.to_string().contains(&remote) && error.hint().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn a_commit_that_is_vouched_for_is_fetched_whatever_the_branch_is_by_now() {
+    let bench = Bench::new();
+    let commit = bench.commit("v1");
+    let pinned = Git { checksum: Some(commit), by_commit: true, ..bench.source(Some("next")) };
+    let files = bench.files(&pinned).await;
+    assert_eq!(files, bench.files(&bench.source(Some("v1"))).await);
+    assert_ne!(files, bench.files(&bench.source(Some("next"))).await);
+    let asked = Git { by_commit: false, ..pinned };
+    assert!(bench.load(&asked).await.is_err(), "the branch is another commit");
+}
+
+#[tokio::test]
+async fn files_may_have_the_time_of_their_fetch() {
+    let bench = Bench::new();
+    let (commit_time, _) = bench.load(&bench.source(Some("v1"))).await.unwrap();
+    let fetched = Git { fetch_times: true, ..bench.source(Some("v1")) };
+    let (fetch_time, is_new) = bench.load(&fetched).await.unwrap();
+    assert!(is_new && commit_time.diff_ids() != fetch_time.diff_ids());
+    let (again, is_new) = bench.load(&fetched).await.unwrap();
+    assert_eq!((again.diff_ids(), is_new), (fetch_time.diff_ids(), false));
+}

@@ -6,13 +6,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use kiln_cache::{Draft, Store};
 use kiln_graph::op::Access;
 use kiln_sandbox::MountKind;
 
-use super::relay::Relay;
+use super::relay::{Agent, Relay};
 use super::{MountError, Prepared, Sources};
+use crate::keyring::Keyring;
 
 /// What a build may use and must not keep.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +24,60 @@ pub struct Credentials {
     pub secrets: BTreeMap<String, Secret>,
     /// Sockets of SSH agents by id.
     pub agents: BTreeMap<String, PathBuf>,
+    /// Private keys by the id of the agent that they stand for.
+    pub keyrings: BTreeMap<String, Arc<Keyring>>,
+}
+
+/// An agent that a process of this machine may ask, for as long as this is kept.
+#[derive(Debug)]
+pub(crate) enum Reachable {
+    /// By its own socket.
+    Own(PathBuf),
+    /// By a socket of kiln's.
+    Relayed {
+        /// Answers there.
+        relay: Relay,
+        /// Holds the socket.
+        _directory: Draft,
+    },
+}
+
+impl Reachable {
+    /// The socket.
+    pub(crate) fn socket(&self) -> &Path {
+        match self {
+            Self::Own(path) => path,
+            Self::Relayed { relay, .. } => relay.socket(),
+        }
+    }
+}
+
+impl Credentials {
+    fn agent(&self, id: &str) -> Option<Agent> {
+        let keys = self.keyrings.get(id).map(|keys| Agent::Keys(Arc::clone(keys)));
+        keys.or_else(|| self.agents.get(id).map(|path| Agent::Socket(path.clone())))
+    }
+
+    /// The agent `id` for a process of this user's on this machine.
+    pub(crate) fn reachable(&self, id: &str, store: &Store) -> Result<Option<Reachable>, MountError> {
+        let keys = match self.agent(id) {
+            None => return Ok(None),
+            Some(Agent::Socket(path)) => return Ok(Some(Reachable::Own(path))),
+            Some(keys @ Agent::Keys(_)) => keys,
+        };
+        let directory = store.layers().draft()?;
+        let access = Access {
+            mode: 0o600,
+            uid: rustix::process::getuid().as_raw(),
+            gid: rustix::process::getgid().as_raw(),
+        };
+        let relay = Relay::start(directory.upper(), &keys, &access).map_err(|source| MountError::Agent {
+            id: id.to_owned(),
+            path: directory.upper().to_owned(),
+            source,
+        })?;
+        Ok(Some(Reachable::Relayed { relay, _directory: directory }))
+    }
 }
 
 /// A value that is never shown.
@@ -78,16 +135,19 @@ pub(super) fn agent(
     id: &str,
     wanted: &Wanted<'_>,
 ) -> Result<(), MountError> {
-    let (Some(path), Some(target)) = (sources.credentials.agents.get(id), wanted.target) else {
+    let (Some(agent), Some(target)) = (sources.credentials.agent(id), wanted.target) else {
         return if wanted.required { Err(MountError::NoAgent { id: id.to_owned() }) } else { Ok(()) };
     };
-    let failed = |source| MountError::Agent { id: id.to_owned(), path: path.clone(), source };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.file_type().is_socket() {
-        return Err(failed(std::io::Error::other("it is not a socket")));
-    }
     let directory = sources.store.layers().draft()?;
-    let relay = Relay::start(directory.upper(), path, wanted.access).map_err(failed)?;
+    let path = if let Agent::Socket(path) = &agent { path } else { directory.upper() };
+    let failed = |source| MountError::Agent { id: id.to_owned(), path: path.to_owned(), source };
+    if matches!(agent, Agent::Socket(_)) {
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.file_type().is_socket() {
+            return Err(failed(std::io::Error::other("it is not a socket")));
+        }
+    }
+    let relay = Relay::start(directory.upper(), &agent, wanted.access).map_err(failed)?;
     let source = relay.socket().to_owned();
     prepared.relays.push(relay);
     prepared.drafts.push(directory);

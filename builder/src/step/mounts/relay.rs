@@ -1,4 +1,4 @@
-//! A socket of the step's own that leads to an SSH agent of the caller's.
+//! A socket of the step's own that leads to an SSH agent of the caller's, or to keys that stand for one.
 //!
 //! The agent's own socket is never mounted: its permissions are rarely the step's, and a step that may change them would
 //! change them on the host. Through the relay a step can list keys and have things signed, and nothing else: what it
@@ -11,25 +11,31 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use kiln_graph::op::Access;
 
+use crate::keyring::{Keyring, REQUEST_IDENTITIES, SIGN_REQUEST};
+
 /// The largest message, OpenSSH's limit too.
 const MAX_MESSAGE: usize = 256 * 1024;
-
-/// The request for a list of keys.
-const REQUEST_IDENTITIES: u8 = 11;
-
-/// The request for a signature.
-const SIGN_REQUEST: u8 = 13;
 
 /// The answer to a request that is refused: its length and `SSH_AGENT_FAILURE`.
 const FAILURE: [u8; 5] = [0, 0, 0, 1, 5];
 
+/// Who answers.
+#[derive(Debug, Clone)]
+pub(crate) enum Agent {
+    /// Whoever listens on this socket.
+    Socket(PathBuf),
+    /// Kiln, with these keys.
+    Keys(Arc<Keyring>),
+}
+
 /// The relay. Dropping it ends every conversation and removes nothing: the directory is the caller's.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     socket: PathBuf,
     /// A second handle on what is listened on.
     listening: UnixStream,
@@ -39,12 +45,12 @@ pub(super) struct Relay {
 /// A conversation that may still go on.
 struct Conversation {
     thread: JoinHandle<()>,
-    streams: [UnixStream; 2],
+    streams: Vec<UnixStream>,
 }
 
 impl Relay {
     /// Listens in `directory`, on a socket with these permissions, for what is to be passed on to `agent`.
-    pub(super) fn start(directory: &Path, agent: &Path, access: &Access) -> io::Result<Self> {
+    pub(crate) fn start(directory: &Path, agent: &Agent, access: &Access) -> io::Result<Self> {
         let socket = directory.join("agent");
         // The address of a socket is 107 bytes at most, the way to a store may be longer.
         let handle = std::fs::File::open(directory)?;
@@ -52,13 +58,13 @@ impl Relay {
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(access.mode))?;
         chown(&socket, Some(access.uid), Some(access.gid))?;
         let listening = UnixStream::from(OwnedFd::from(listener.try_clone()?));
-        let agent = agent.to_owned();
+        let agent = agent.clone();
         let accepting = std::thread::spawn(move || accept(&listener, &agent));
         Ok(Self { socket, listening, accepting: Some(accepting) })
     }
 
     /// The socket.
-    pub(super) fn socket(&self) -> &Path {
+    pub(crate) fn socket(&self) -> &Path {
         &self.socket
     }
 }
@@ -75,7 +81,7 @@ impl Drop for Relay {
 }
 
 /// Until the listener is shut down.
-fn accept(listener: &UnixListener, agent: &Path) {
+fn accept(listener: &UnixListener, agent: &Agent) {
     let mut conversations: Vec<Conversation> = Vec::new();
     while let Ok((step, _)) = listener.accept() {
         conversations.retain(|conversation| !conversation.thread.is_finished());
@@ -90,35 +96,54 @@ fn accept(listener: &UnixListener, agent: &Path) {
     }
 }
 
-fn begin(step: UnixStream, agent: &Path) -> io::Result<Conversation> {
-    let agent = UnixStream::connect(agent)?;
-    let streams = [step.try_clone()?, agent.try_clone()?];
-    let thread = std::thread::spawn(move || {
-        // One that breaks off ends like any other: there are second handles, so both sides have to be told.
-        drop(converse(&step, &agent));
-        hang_up([step, agent]);
-    });
+fn begin(step: UnixStream, agent: &Agent) -> io::Result<Conversation> {
+    let (mut streams, mut ends) = (vec![step.try_clone()?], vec![step.try_clone()?]);
+    // One that breaks off ends like any other: there are second handles, so both sides have to be told.
+    let thread = match agent {
+        Agent::Socket(path) => {
+            let agent = UnixStream::connect(path)?;
+            streams.push(agent.try_clone()?);
+            ends.push(agent.try_clone()?);
+            std::thread::spawn(move || {
+                drop(converse(&step, |request| ask(&agent, request)));
+                hang_up(ends);
+            })
+        }
+        Agent::Keys(keys) => {
+            let keys = Arc::clone(keys);
+            std::thread::spawn(move || {
+                drop(converse(&step, |request| Ok(Some(keys.answer(request)))));
+                hang_up(ends);
+            })
+        }
+    };
     Ok(Conversation { thread, streams })
 }
 
-fn hang_up(streams: [UnixStream; 2]) {
+fn hang_up(streams: Vec<UnixStream>) {
     for stream in streams {
         // It may have ended by itself.
         drop(stream.shutdown(std::net::Shutdown::Both));
     }
 }
 
-fn converse(mut step: &UnixStream, mut agent: &UnixStream) -> io::Result<()> {
+/// Until the step has no more requests, or there is no answer.
+fn converse(mut step: &UnixStream, answer: impl Fn(&[u8]) -> io::Result<Option<Vec<u8>>>) -> io::Result<()> {
     while let Some(request) = message(step)? {
         if matches!(request.get(4), Some(&(REQUEST_IDENTITIES | SIGN_REQUEST))) {
-            agent.write_all(&request)?;
-            let Some(answer) = message(agent)? else { return Ok(()) };
+            let Some(answer) = answer(&request)? else { return Ok(()) };
             step.write_all(&answer)?;
         } else {
             step.write_all(&FAILURE)?;
         }
     }
     Ok(())
+}
+
+/// What an agent answers.
+fn ask(mut agent: &UnixStream, request: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    agent.write_all(request)?;
+    message(agent)
 }
 
 /// The next message, its length included; `None` at the end.
@@ -180,7 +205,7 @@ mod tests {
         // Longer than an address may be.
         let deep = directory.path().join("long".repeat(30)).join("way".repeat(30));
         std::fs::create_dir_all(&deep).unwrap();
-        let relay = Relay::start(&deep, &path, &own_access()).unwrap();
+        let relay = Relay::start(&deep, &Agent::Socket(path), &own_access()).unwrap();
         assert_eq!(std::fs::metadata(relay.socket()).unwrap().mode() & 0o7777, 0o640);
 
         let handle = std::fs::File::open(&deep).unwrap();
@@ -208,7 +233,8 @@ mod tests {
     #[test]
     fn an_agent_that_is_gone_hangs_up() {
         let directory = tempfile::tempdir().unwrap();
-        let relay = Relay::start(directory.path(), Path::new("/nowhere/at/all"), &own_access()).unwrap();
+        let nobody = Agent::Socket("/nowhere/at/all".into());
+        let relay = Relay::start(directory.path(), &nobody, &own_access()).unwrap();
         let mut stream = UnixStream::connect(relay.socket()).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
