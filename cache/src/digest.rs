@@ -19,6 +19,9 @@ use oci_spec::image::DigestAlgorithm;
 #[serde(try_from = "Digest", into = "Digest")]
 pub struct DiffId(Digest);
 
+/// SHA-256 of a tar without entries: two blocks of zeros.
+const EMPTY_TAR: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
 /// A digest that this store cannot keep or verify.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a sha256 digest")]
@@ -41,6 +44,11 @@ impl DiffId {
     /// The 64 hexadecimal digits.
     pub fn hex(&self) -> &str {
         self.0.digest()
+    }
+
+    /// Whether the layer has no entries, so that it changes nothing wherever it lies.
+    pub fn is_empty_layer(&self) -> bool {
+        self.hex() == EMPTY_TAR
     }
 }
 
@@ -138,6 +146,13 @@ pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_layer_without_entries_is_known() {
+        let (tar, _, _) = crate::tarfile::write::TarWriter::new(Vec::new()).finish().unwrap();
+        assert!(DiffId::try_from(digest_of(&tar)).unwrap().is_empty_layer());
+        assert!(!DiffId::from_hash([0; 32]).is_empty_layer());
+    }
 
     #[test]
     fn only_well_formed_sha256_is_a_diff_id() {

@@ -41,34 +41,44 @@
 //!
 //! | input | in the key | why |
 //! |---|---|---|
-//! | RUN: argv (after the shell) | yes | |
+//! | RUN: the command, after the shell | yes | |
 //! | RUN: environment: ENV, and ARGs in scope, declared, used or not | yes | scripts read what they want |
 //! | RUN: predefined proxy arguments | no | where bytes come from, not what they are |
 //! | RUN: working directory, user | yes | |
+//! | RUN: platform of the image that the root began as | yes | not the target's: tools are shared between targets |
+//! | RUN: scripts of here-documents | yes | |
 //! | RUN: mounts: type, target, options | yes | |
 //! | RUN: bind mount: tree digest of what is selected | yes | content, so an equal re-run stage is a hit |
-//! | RUN: cache mount: contents, what it begins with | no | only id, target and sharing: a cache must not matter |
+//! | RUN: cache mount: what is in it | no | a cache must not matter |
+//! | RUN: cache mount: what it begins with: tree digest | yes | a command may rely on finding it |
 //! | RUN: secrets and SSH agents | the id, not the value | a rotated secret is not a changed step |
 //! | RUN: whether a secret or agent is given that may be missing | no | as its value |
 //! | RUN: network and security mode | yes | |
-//! | RUN: hostname given to the build | yes | |
-//! | RUN: extra hosts' addresses, names in the hosts file | no | as proxies |
-//! | RUN: resource limits | no | how fast, not what |
-//! | platform | yes | |
-//! | root file system: chain of diff ids, bottom first | yes | not how it came about |
-//! | COPY, ADD: chain of the root | yes | destination links and owners are looked up in it |
-//! | COPY, ADD: tree digest of the sources: paths, types, modes, link targets, contents | yes | |
+//! | RUN: devices: the names asked for, and whether they are needed | yes | |
+//! | RUN: which devices those are on this machine, what their descriptions give | no | as BuildKit: a driver's update is not a changed step |
+//! | RUN: host name given to the build | yes | |
+//! | RUN: what the machine lends: resolver, hosts file, its limits | no | how and where, not what |
+//! | RUN: the root: chain of diff ids, bottom first, but those of layers without entries | yes | not how it came about |
+//! | COPY, ADD: the root, likewise | yes | destination links, owners and directories are looked up in it |
+//! | COPY, ADD: tree digest of the sources: paths, types, modes, link targets, devices, contents | yes | |
+//! | COPY, ADD: extended attributes of the sources that a layer keeps | yes | they are copied |
+//! | COPY, ADD: which sources are hard links of each other | within a match | so they are copied |
 //! | COPY, ADD: sources' owners | only from a stage or image | a context's files get the instruction's owner |
-//! | COPY, ADD: sources' extended attributes | only from a stage or image | as owners |
 //! | COPY, ADD: sources' times | no | a fresh checkout is no change |
-//! | COPY, ADD: destination, --chown, --chmod, --exclude, --unpack | yes | |
+//! | COPY, ADD: sockets, the mode of the context's directory | no | they are not copied |
+//! | COPY, ADD: what no source takes, ignore rules and `--exclude` that leave the same files | no | |
+//! | COPY, ADD: destination, number of sources, --chown, --chmod, --parents, --unpack | yes | |
 //! | COPY, ADD: where in the context the sources lie | no | the same content moved is the same step |
+//! | COPY, ADD: files that stand in the Dockerfile: names and contents, variables expanded | yes | |
 //! | COPY, ADD with `--link`: the root | only the numbers of named owners | the layer is made on nothing |
 //! | ADD of a URL: digest of the body, file name | yes, by way of its tree digest | not the URL, not the server's date |
 //! | ADD of a repository: commit, directory, submodules | yes, by way of its tree digest | not the branch or tag |
-//! | labels, annotations, ENV before a COPY | no | they change the configuration, not files |
+//! | WORKDIR: path, owner and mode of what is made, the root | yes | |
+//! | labels, annotations, names of stages, comments, ENV before a COPY | no | they change the configuration, not files |
 //! | SOURCE_DATE_EPOCH | only if declared | |
 //! | HEALTHCHECK, ONBUILD, CMD and other configuration | no step has a key for it | it is recomputed in every build |
+//!
+//! The end-to-end tests (`keys.rs`) have a change that hits and one that misses for each row.
 //!
 //! A [`Record`] keeps the parts of its key, so that a miss can be explained by comparing them with those of the
 //! [latest](Records::latest) record of the same slot.
@@ -80,13 +90,14 @@ mod builds;
 mod digest;
 mod disk;
 mod error;
+mod gc;
 mod holder;
 mod images;
 mod keys;
 mod layers;
+mod lease;
 mod locks;
 mod mounts;
-mod prune;
 mod records;
 mod remote;
 mod stat_index;
@@ -101,6 +112,7 @@ pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use builds::Builds;
 pub use digest::{DiffId, Digest, DigestError, digest_of, digest_of_hash};
 pub use error::FileError;
+pub use gc::{Item, ItemKind, PruneOptions, PruneReport, Selection};
 pub use holder::LockHolder;
 pub use images::{ImageRecord, Images};
 pub use keys::{Key, KeyBuilder, KeyError, Part};
@@ -108,15 +120,15 @@ pub use layers::{
     Compression, Content, Draft, Entry, EntryKind, Forms, LayerError, LayerInfo, LayerWriter, Layers, Unpack,
     is_layer_xattr,
 };
-pub use locks::{KeyLock, UseLock};
+pub use lease::UseLock;
+pub use locks::KeyLock;
 pub use mounts::{
     CacheCopy, CacheDirectory, CacheMount, CacheMountError, CacheMounts, CacheName, CacheSeed, CacheSharing,
     TravellingCache,
 };
-pub use prune::{PruneOptions, PruneReport, Usage};
 pub use records::{Record, Records};
 pub use remote::{CacheDocument, CacheDocumentError, LayerOrigin, SharedMount, SharedRecord};
 pub use stat_index::{Indexes, StatIndex, StatKey};
 pub use store::{Store, StoreError};
 pub use tarfile::read::TarError;
-pub use view::{Node, NodeKind, Resolved, View, ViewError};
+pub use view::{Node, NodeKind, Resolved, View, ViewError, is_same_tree};

@@ -3,7 +3,9 @@
 //!
 //! A file is taken for unchanged if device, inode, size, mode, mtime and ctime are those it had when it was hashed,
 //! and it had been left alone for a moment before that (the racy-timestamp rule: the kernel's clock for timestamps is
-//! coarse, so a write right after the hash could leave the same times).
+//! coarse, so a write right after the hash could leave the same times). Where change times are whole seconds, as on file
+//! systems that keep no better ones and in images that were made to be reproducible, they prove nothing: such a file is
+//! read each time.
 //!
 //! On disk, an index is one file: a line of JSON with stamp, count and checksum, then the entries sorted by path:
 //! `path length (2 bytes), path, age (1 byte), dev, ino, size, mtime, ctime (8 each), mode (4), digest (32)`, little
@@ -25,6 +27,9 @@ use crate::store::Store;
 /// How long a file must have been left alone before it was hashed, in nanoseconds. Timestamps advance with the timer
 /// tick, at most 10 ms long; twice that is safe.
 const SETTLED_NS: i64 = 20_000_000;
+
+/// Nanoseconds in a second.
+const SECOND_NS: i64 = 1_000_000_000;
 
 /// Saves that an entry survives without having been asked for: a context is often built in several ways in turn.
 const MOST_AGE: u8 = 8;
@@ -53,6 +58,15 @@ pub struct StatKey {
     pub mtime_ns: i64,
     /// Change time, nanoseconds since 1970.
     pub ctime_ns: i64,
+}
+
+impl StatKey {
+    /// Whether an equal stat will mean an equal file: whether the file had been left alone for long enough at `now_ns`,
+    /// the wall clock (nanoseconds since 1970) right before it was looked at.
+    pub fn is_settled(&self, now_ns: i64) -> bool {
+        let settled = now_ns.saturating_sub(SETTLED_NS);
+        self.mtime_ns < settled && self.ctime_ns < settled && self.ctime_ns % SECOND_NS != 0
+    }
 }
 
 /// One index, for one directory of files. Used from any number of threads.
@@ -132,8 +146,7 @@ impl StatIndex {
     /// Remembers a digest. `hashed_at_ns` is the wall clock, in nanoseconds since 1970, right before the file was
     /// looked at and read; a file that was touched just before is not remembered.
     pub fn insert(&self, path: &[u8], stat: &StatKey, digest: [u8; 32], hashed_at_ns: i64) {
-        let settled = hashed_at_ns.saturating_sub(SETTLED_NS);
-        if stat.mtime_ns >= settled || stat.ctime_ns >= settled || path.len() > usize::from(u16::MAX) {
+        if !stat.is_settled(hashed_at_ns) || path.len() > usize::from(u16::MAX) {
             return;
         }
         let mut inserted = self.inserted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,12 +317,14 @@ mod tests {
     fn a_file_touched_right_before_it_was_hashed_is_not_remembered() {
         let (_dir, store) = store();
         let index = store.indexes().load(&NAME).unwrap();
-        let now = 1_000_000_000;
+        let now = SECOND_NS;
         for (mtime_ns, ctime_ns, kept) in [
             (0, now - SETTLED_NS - 1, true),
             (0, now - SETTLED_NS, false),
-            (now - SETTLED_NS, 0, false),
+            (now - SETTLED_NS, 1, false),
             (0, now + 5, false),
+            (-5 * SECOND_NS, -SECOND_NS - 1, true),
+            (-5 * SECOND_NS, -SECOND_NS, false),
         ] {
             let stat = StatKey { mtime_ns, ctime_ns, ..stat(1) };
             index.insert(format!("{mtime_ns} {ctime_ns}").as_bytes(), &stat, digest(1), now);

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use kiln_cache::is_layer_xattr;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512_256};
 
 use super::{Fingerprint, Xattrs};
 
@@ -33,11 +33,14 @@ pub(crate) fn of_file(mut file: File) -> io::Result<Fingerprint> {
 }
 
 /// A fingerprint that also covers extended attributes; unchanged where there are none.
+///
+/// The hash is another one than that of contents: were it the same, a file that holds what is hashed here would pass for
+/// one that has the attributes.
 pub(crate) fn with_xattrs(content: Fingerprint, xattrs: &Xattrs) -> Fingerprint {
     if xattrs.is_empty() {
         return content;
     }
-    let mut hasher = Sha256::new();
+    let mut hasher = Sha512_256::new();
     hasher.update(content);
     for (name, value) in xattrs {
         for field in [name, value] {
@@ -92,4 +95,25 @@ fn value(path: &Path, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
 pub(crate) fn now() -> i64 {
     // Nanoseconds fit until the year 2262.
     i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_content_passes_for_attributes() {
+        let xattrs = Xattrs::from([(b"user.a".to_vec(), b"1".to_vec())]);
+        let content: Fingerprint = Sha256::digest(b"text").into();
+        let with = with_xattrs(content, &xattrs);
+        let mut forged = content.to_vec();
+        for field in [&b"user.a"[..], b"1"] {
+            forged.extend_from_slice(&(field.len() as u64).to_le_bytes());
+            forged.extend_from_slice(field);
+        }
+        assert_ne!(with, Fingerprint::from(Sha256::digest(&forged)));
+        assert_ne!(with, content);
+        assert_ne!(with, with_xattrs(content, &Xattrs::from([(b"user.a1".to_vec(), Vec::new())])));
+        assert_eq!(with_xattrs(content, &Xattrs::new()), content);
+    }
 }

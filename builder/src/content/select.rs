@@ -2,7 +2,7 @@
 //!
 //! The digest covers exactly what can change the layer: for each match its place relative to the
 //! destination, type, mode, link target, content and extended attributes, owners where they count, and
-//! which files are hard links of each other. Where the files lay in the tree, and their times, do not count.
+//! which files of a match are hard links of each other. Where the files lay in the tree, and their times, do not count.
 
 mod parents;
 mod quick;
@@ -287,6 +287,8 @@ fn similar(tree: &dyn Tree, path: &Path) -> Option<String> {
     let names = tree.children(&parent).ok()?;
     names
         .iter()
+        // The name itself is there when it is that of a link which leads nowhere.
+        .filter(|item| item.path.file_name() != path.file_name())
         .filter_map(|item| item.path.to_str().zip(item.path.file_name()?.to_str()))
         .map(|(path, name)| (distance(&wanted, &name.to_lowercase()), path))
         .filter(|(distance, _)| *distance <= (wanted.len() / 3).max(1))
@@ -317,20 +319,22 @@ fn digest(tree: &dyn Tree, matches: &[Match]) -> Result<([u8; 32], Vec<u8>), Tre
     let mut fingerprints = fingerprints.iter();
     let mut hasher = Sha256::new();
     let mut lines = Vec::with_capacity(items.len() * LINE);
-    let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
-    let mut index = 0;
     for found in matches {
+        // Hard links are kept within a match only, so that is where they count.
+        let mut first_names: HashMap<(u64, u64), usize> = HashMap::new();
         lines.extend_from_slice(b"match ");
         if !found.top.is_dir() {
             lines.extend_from_slice(found.name.as_bytes());
         }
         lines.extend_from_slice(b"\0\n");
-        for item in std::iter::once(&found.top).chain(&found.below) {
+        for (index, item) in std::iter::once(&found.top).chain(&found.below).enumerate() {
             let fingerprint = fingerprints.next().copied().unwrap_or_default();
+            if index == 0 && found.with_parents {
+                continue;
+            }
             let link = item.identity.map(|identity| *first_names.entry(identity).or_insert(index));
             let link = link.filter(|first| *first != index);
             describe(&mut lines, item, found.relative(item), &fingerprint, link, tree.keeps_owners());
-            index += 1;
         }
     }
     hasher.update(&lines);

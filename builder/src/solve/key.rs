@@ -5,7 +5,8 @@
 
 use kiln_cache::{Key, KeyBuilder, Part};
 use kiln_graph::op::{
-    Access, CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, ModeChange, Network, Owner, Security, Sharing,
+    Access, CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, ModeChange, Network, Owner,
+    Security, Sharing,
 };
 
 /// A vertex's key, its readable parts, and the slot under which its last record is found.
@@ -357,7 +358,8 @@ mod tests {
 
     #[test]
     fn no_owner_is_not_a_nameless_one() {
-        let owner = |user: &str, group: Option<&str>| Owner { user: user.into(), group: group.map(str::to_owned) };
+        let owner =
+            |user: &str, group: Option<&str>| Owner { user: user.into(), group: group.map(str::to_owned) };
         assert_eq!(owner_text(None), "");
         assert_eq!(owner_text(Some(&owner("", None))), "0");
         assert_eq!(owner_text(Some(&owner("", Some("g")))), "0:g");

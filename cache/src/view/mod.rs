@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod node;
 mod resolve;
+mod same;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use crate::view::directory::Directory;
 
 pub use error::ViewError;
 pub use node::{Node, NodeKind, Resolved};
+pub use same::is_same_tree;
 
 /// The merged tree of some layers.
 #[derive(Debug)]

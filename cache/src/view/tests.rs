@@ -281,3 +281,105 @@ fn a_view_of_nothing_is_empty() {
     let resolved = view.resolve(Path::new("a/../b"), true).unwrap();
     assert_eq!((resolved.path, resolved.node), ("/b".into(), None));
 }
+
+/// Whether layers 0, 1, 2 … make the same tree as those numbered in `other`.
+fn same(trees: &Trees, one: &[usize], other: &[usize]) -> bool {
+    let paths = trees.paths();
+    for path in walk_files(&paths) {
+        let time = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+        fs::File::open(path).unwrap().set_times(time).unwrap();
+    }
+    let chain = |numbers: &[usize]| numbers.iter().map(|number| paths[*number].clone()).collect::<Vec<_>>();
+    let (one, other) = (chain(one), chain(other));
+    let found = is_same_tree(&one, &other).unwrap();
+    assert_eq!(found, is_same_tree(&other, &one).unwrap(), "either way round");
+    assert!(is_same_tree(&one, &one).unwrap());
+    found
+}
+
+/// Every regular file and directory, what is deepest first.
+fn walk_files(dirs: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for dir in dirs {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        for path in entries.filter(|path| !path.is_symlink()) {
+            let kind = fs::metadata(&path).unwrap().file_type();
+            if kind.is_dir() {
+                found.extend(walk_files(std::slice::from_ref(&path)));
+                found.push(path);
+            } else if kind.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn chains_that_make_the_same_tree() {
+    // What is hidden does not count, nor how the same files are spread.
+    let trees = Trees::new(6);
+    trees.file(0, "d/base", "0").file(1, "d/a", "1").file(2, "d/b", "2").file(3, "d/a", "1").file(3, "d/b", "2");
+    trees.file(4, "d/a", "hidden").file(5, "d/a", "1").file(5, "d/b", "2");
+    assert!(same(&trees, &[0, 1, 2], &[0, 3]));
+    assert!(same(&trees, &[0, 1, 2], &[0, 2, 1]));
+    assert!(same(&trees, &[0, 4, 3], &[0, 5]));
+    assert!(!same(&trees, &[0, 1], &[0, 3]));
+    assert!(!same(&trees, &[0, 4], &[0, 1]));
+    assert!(!same(&trees, &[1, 2], &[0, 1, 2]));
+}
+
+#[test]
+fn what_one_chain_hides_and_the_other_does_not_is_a_difference() {
+    let trees = Trees::new(8);
+    trees.file(0, "d/s/x", "0").file(0, "e", "0");
+    trees.file(1, "d", "file in the way");
+    trees.file(2, "d/new", "2");
+    trees.opaque(3, "d").file(3, "d/new", "2");
+    trees.whiteout(4, "d");
+    trees.whiteout(5, "e");
+    trees.file(6, "e", "0");
+    trees.opaque(7, "d/s").file(7, "d/s/y", "1").file(7, "d/new", "2");
+    assert!(!same(&trees, &[0, 1, 2], &[0, 2]), "a file between two directories");
+    assert!(!same(&trees, &[0, 3], &[0, 2]), "an opaque directory");
+    assert!(!same(&trees, &[0, 4, 2], &[0, 2]), "a deletion");
+    assert!(same(&trees, &[0, 4, 2], &[0, 3]), "a deletion and an opaque directory");
+    assert!(same(&trees, &[0, 1, 2], &[0, 3]), "a file in between and an opaque directory");
+    assert!(same(&trees, &[0, 5, 6], &[0, 5, 6, 6]));
+    assert!(same(&trees, &[0, 5, 6], &[0]), "deleted, and made again as it was");
+    assert!(!same(&trees, &[0, 5], &[0]));
+    assert!(!same(&trees, &[0, 2, 7], &[0, 2]), "opaque further down");
+}
+
+#[test]
+fn every_attribute_of_a_file_is_compared() {
+    use std::os::unix::fs::{PermissionsExt, lchown};
+    let change: [fn(&Path); 8] = [
+        |path| fs::write(path, "2").unwrap(),
+        |path| fs::write(path, "11").unwrap(),
+        |path| fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap(),
+        |path| lchown(path, Some(1), None).unwrap(),
+        |path| lchown(path, None, Some(1)).unwrap(),
+        |path| setxattr(path, "user.a", b"1", XattrFlags::empty()).unwrap(),
+        |path| {
+            fs::remove_file(path).unwrap();
+            symlink("1", path).unwrap();
+        },
+        |path| fs::hard_link(path, path.with_extension("link")).unwrap(),
+    ];
+    let trees = Trees::new(2);
+    trees.file(0, "d/f", "1").file(1, "d/f", "1");
+    assert!(same(&trees, &[0], &[1]));
+    for change in change {
+        let trees = Trees::new(2);
+        trees.file(0, "d/f", "1").file(1, "d/f", "1");
+        change(&trees.path(1, "d/f"));
+        assert!(!same(&trees, &[0], &[1]));
+    }
+    let trees = Trees::new(2);
+    trees.file(0, "d/f", "1").file(1, "d/f", "1");
+    assert!(same(&trees, &[0], &[1]));
+    let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+    fs::File::open(trees.path(1, "d/f")).unwrap().set_modified(later).unwrap();
+    assert!(!is_same_tree(&trees.paths()[..1], &trees.paths()[1..]).unwrap(), "a time");
+}

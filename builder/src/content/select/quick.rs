@@ -7,14 +7,11 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use kiln_cache::{Key, KeyBuilder, Store};
+use kiln_cache::{Key, KeyBuilder, StatKey, Store};
 use sha2::{Digest as _, Sha256};
 
 use super::Match;
 use crate::content::{Item, TreeError};
-
-/// How long files must have been left alone before the selection began, in nanoseconds: twice the longest timer tick.
-const SETTLED_NS: i64 = 20_000_000;
 
 /// Bytes of an item in the hash, for most paths.
 const ITEM: usize = 96;
@@ -31,18 +28,20 @@ impl Stats {
     pub(super) fn of(matches: &[Match], began: i64) -> Option<Self> {
         let count: usize = matches.iter().map(|found| found.below.len() + 1).sum();
         let mut bytes = Vec::with_capacity(count * ITEM);
-        let mut newest = i64::MIN;
+        let mut settled = true;
         for found in matches {
             push(&mut bytes, found.name.as_bytes());
             bytes.push(u8::from(found.with_parents));
             bytes.extend_from_slice(&(found.below.len() as u64).to_le_bytes());
             for item in std::iter::once(&found.top).chain(&found.below) {
-                newest = newest.max(push_item(&mut bytes, item)?);
+                let stat = item.stat.as_ref()?;
+                push_item(&mut bytes, item, stat);
+                settled &= stat.is_settled(began);
             }
         }
         let hash: [u8; 32] = Sha256::digest(&bytes).into();
         let key = KeyBuilder::new("stats of a selection").part("stats", hash).finish().0;
-        Some(Self { key, settled: newest < began.saturating_sub(SETTLED_NS) })
+        Some(Self { key, settled })
     }
 
     /// The digest that the selection had when its stats were these.
@@ -60,9 +59,7 @@ impl Stats {
     }
 }
 
-/// Adds an item and returns the newest of its times; `None` if it has no stat.
-fn push_item(bytes: &mut Vec<u8>, item: &Item) -> Option<i64> {
-    let stat = item.stat.as_ref()?;
+fn push_item(bytes: &mut Vec<u8>, item: &Item, stat: &StatKey) {
     push(bytes, item.path.as_os_str().as_bytes());
     for number in [stat.dev, stat.ino, stat.size, u64::from(stat.mode)] {
         bytes.extend_from_slice(&number.to_le_bytes());
@@ -70,7 +67,6 @@ fn push_item(bytes: &mut Vec<u8>, item: &Item) -> Option<i64> {
     for time in [stat.mtime_ns, stat.ctime_ns] {
         bytes.extend_from_slice(&time.to_le_bytes());
     }
-    Some(stat.mtime_ns.max(stat.ctime_ns))
 }
 
 /// Adds a text so that no two lists of texts give the same bytes: its length comes first.
@@ -84,7 +80,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::content::ItemKind;
-    use kiln_cache::StatKey;
     use std::path::PathBuf;
 
     fn item(path: &str, ctime_ns: i64) -> Item {
@@ -123,10 +118,10 @@ mod tests {
 
     #[test]
     fn what_was_just_touched_is_not_remembered() {
-        let matches = [found("a", item("a", 1_000_000_000), Vec::new())];
-        assert!(!Stats::of(&matches, 1_000_000_000).unwrap().settled);
-        assert!(!Stats::of(&matches, 1_019_999_999).unwrap().settled);
-        assert!(Stats::of(&matches, 1_020_000_001).unwrap().settled);
+        let matches = [found("a", item("a", 7), vec![item("a/b", 1_000_000_001)])];
+        assert!(!Stats::of(&matches, 1_000_000_001).unwrap().settled);
+        assert!(!Stats::of(&matches, 1_020_000_001).unwrap().settled);
+        assert!(Stats::of(&matches, 1_020_000_002).unwrap().settled);
     }
 
     #[test]

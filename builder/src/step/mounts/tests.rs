@@ -37,6 +37,9 @@ fn exec(mounts: Vec<ExecMount>) -> Exec {
         user: String::new(),
         mounts,
         network: Network::None,
+        security: kiln_graph::op::Security::Sandbox,
+        devices: Vec::new(),
+        platform: "linux/amd64".into(),
         hostname: None,
     }
 }
