@@ -171,9 +171,6 @@ impl BuildError {
                     Missing::Absent => similar.as_ref().map(|name| format!("did you mean `{name}`?")),
                 }
             }
-            StepError::Sandbox(SandboxError::CommandNotFound { command, .. }) => Some(format!(
-                "the image has no `{command}`: install it in an earlier step or use its full path"
-            )),
             StepError::Mount(MountError::NoSecret { id }) => {
                 Some(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"))
             }
@@ -182,6 +179,17 @@ impl BuildError {
             StepError::Device(error) => error.hint(),
             StepError::Fetch(error) => error.hint(),
             StepError::Source(error) => error.hint(),
+            other => crate::hint::of_step(other),
+        }
+    }
+
+    /// What a copy asks for as it is written in the graph, and where it is not, if that is why the build failed.
+    pub fn missing_source(&self) -> Option<(&str, &Place)> {
+        let Self::Step { cause, .. } = self else { return None };
+        match &**cause {
+            StepError::File(FileError::Select(SelectError::NotFound { pattern, place, .. })) => {
+                Some((pattern, place))
+            }
             _ => None,
         }
     }

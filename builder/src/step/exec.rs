@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_cache::{LayerInfo, Store, View};
-use kiln_graph::op::{Exec, Network};
+use kiln_graph::op::{Exec, Network, Security};
 use kiln_sandbox::{Exit, Root, RunSpec, Sandbox, Signaller, Stdin, Stdio};
 
 use super::mounts::{self, Credentials, Layers, Prepared, Sources};
 use super::{lower_directories, user};
+use crate::device::{Devices, Edits};
 use crate::error::StepError;
 use crate::event::{Step, Stream};
 use crate::task::blocking;
@@ -35,6 +36,8 @@ pub(crate) struct Host {
     pub(crate) resolv_conf: Option<Vec<u8>>,
     /// Content of `/etc/hosts`.
     pub(crate) hosts: Option<Vec<u8>>,
+    /// Where devices are described.
+    pub(crate) device_directories: Vec<PathBuf>,
 }
 
 /// A command and what it needs.
@@ -46,6 +49,7 @@ pub(crate) struct Command {
     pub(crate) inputs: BTreeMap<usize, Layers>,
     pub(crate) host: Arc<Host>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) devices: Arc<Devices>,
 }
 
 /// A command that gave no layer.
@@ -109,7 +113,7 @@ fn execute(
     step: &Step,
     killed: &Mutex<Killed>,
 ) -> Result<LayerInfo, CommandFailure> {
-    let Command { op, trees, inputs, host, credentials } = command;
+    let Command { op, trees, inputs, host, credentials, devices } = command;
     let note = |text: String| step.note(text);
     let sources = Sources { store, inputs: &inputs, credentials: &credentials, note: &note };
     let mut prepared = mounts::prepare(&op, &sources)?;
@@ -119,10 +123,13 @@ fn execute(
     }
     let draft = store.layers().draft()?;
     let view = View::new(&trees)?;
+    prepared.cover(&view)?;
     let identity = user::identity(&view, &op.user)?;
+    let edits = devices.edits(&op.devices, identity.ids, &note)?;
     let lowers = lower_directories(trees);
     let root = Root::Overlay { lowers, upper: draft.upper().to_owned(), work: draft.work().to_owned() };
-    let spec = spec(&op, root, &identity, &host, &mut prepared);
+    let mut spec = spec(&op, root, &identity, &host, &mut prepared);
+    give(&mut spec, edits);
     let mut sandbox = kiln_sandbox::spawn(&spec, Stdio::Pipes)?;
     {
         let mut killed = killed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,8 +187,24 @@ fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host, prepared:
         resolv_conf: host.resolv_conf.clone(),
         hosts: host.hosts.clone(),
         stdin: Stdin::Null,
+        privileged: op.security == Security::Insecure,
         ..RunSpec::new(root, op.args.clone())
     }
+}
+
+/// Adds what comes with devices. What they say goes over what the step says.
+fn give(spec: &mut RunSpec, edits: Edits) {
+    for (name, value) in edits.env {
+        spec.env.retain(|(known, _)| *known != name);
+        spec.env.push((name, value));
+    }
+    for mount in edits.mounts {
+        spec.mounts.retain(|known| known.target != mount.target);
+        spec.mounts.push(mount);
+    }
+    mounts::outer_first(&mut spec.mounts);
+    spec.devices = edits.nodes;
+    spec.groups.extend(edits.groups);
 }
 
 /// Passes on what the command writes, line by line, until both its outputs end; returns the last lines.

@@ -82,7 +82,7 @@ struct Group {
 
 /// The owner that `--chown` or USER names.
 pub(crate) fn owner(view: &View, owner: &Owner) -> Result<Ids, UserError> {
-    let (uid, named_gid) = match number("user", &owner.user)? {
+    let (uid, named_gid) = match owner_number("user", &owner.user)? {
         Some(uid) => (uid, None),
         None if owner.user.is_empty() => (0, Some(0)),
         None => {
@@ -97,7 +97,10 @@ pub(crate) fn owner(view: &View, owner: &Owner) -> Result<Ids, UserError> {
         }
     };
     let gid = match &owner.group {
-        Some(group) => group_id(view, group)?,
+        Some(group) => match owner_number("group", group)? {
+            Some(gid) => gid,
+            None => group_id(view, group)?,
+        },
         None => named_gid.unwrap_or(uid),
     };
     Ok(Ids { uid, gid })
@@ -162,12 +165,20 @@ fn memberships(view: &View, user: &str) -> Result<Vec<u32>, UserError> {
         .collect())
 }
 
-/// The number that `text` is, `None` if it is a name. Ids end at 2^31 - 1, as in runc.
+/// The number that `text` is, `None` if it is a name. The ids of processes end at 2^31 - 1, as in runc.
 fn number(kind: &'static str, text: &str) -> Result<Option<u32>, UserError> {
+    match owner_number(kind, text)? {
+        Some(id) if i32::try_from(id).is_err() => Err(UserError::Range { kind, name: text.to_owned() }),
+        id => Ok(id),
+    }
+}
+
+/// The same for what owns a file: all that a file system can store. The highest means "no change" to the kernel.
+fn owner_number(kind: &'static str, text: &str) -> Result<Option<u32>, UserError> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(None);
     }
-    let parsed = text.parse::<u32>().ok().filter(|id| i32::try_from(*id).is_ok());
+    let parsed = text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
     parsed.map(Some).ok_or_else(|| UserError::Range { kind, name: text.to_owned() })
 }
 
@@ -211,3 +222,7 @@ fn lines(view: &View, file: &'static str) -> Result<Vec<Vec<String>>, UserError>
     let split = |line: &str| line.split(':').map(|field| field.trim().to_owned()).collect();
     Ok(text.lines().filter(|line| !line.trim_start().starts_with('#')).map(split).collect())
 }
+
+#[cfg(test)]
+#[path = "user_tests.rs"]
+mod tests;

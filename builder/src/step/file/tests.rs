@@ -1,6 +1,8 @@
 //! File steps on real stores: what a copy makes of a base and a context.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod hostile;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -114,6 +116,7 @@ fn copy(sources: &[&str], destination: &str) -> CopyAction {
         mode: None,
         excludes: Vec::new(),
         unpack: false,
+        directories_themselves: false,
     }
 }
 
