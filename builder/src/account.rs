@@ -12,7 +12,7 @@ use crate::error::BuildError;
 /// What a build did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildAccount {
-    /// Which Dockerfile it was: its path, or what else the build was told to go by.
+    /// Which Dockerfile it was: its path, or what else the build was told to go by, without credentials.
     pub project: String,
     /// When it began.
     pub began: Timestamp,
@@ -138,15 +138,15 @@ impl BuildAccount {
     pub fn load(store: &Store, project: &str) -> Result<Option<Self>, BuildError> {
         let text = store.builds().get(&name(project)).map_err(kiln_cache::StoreError::from)?;
         let account: Option<Self> = text.and_then(|text| serde_json::from_slice(&text).ok());
-        Ok(account.filter(|account| account.project == project))
+        Ok(account.filter(|account| account.project == kiln_graph::redact(project)))
     }
 
-    /// Keeps the account in place of the last one.
-    pub(crate) fn save(&self, store: &Store) -> Result<(), BuildError> {
+    /// Keeps the account in place of the project's last one.
+    pub(crate) fn save(&self, store: &Store, project: &str) -> Result<(), BuildError> {
         let text = serde_json::to_vec(self).map_err(|error| BuildError::Plan {
             detail: format!("its account cannot be written: {error}"),
         })?;
-        Ok(store.builds().put(&name(&self.project), &text).map_err(kiln_cache::StoreError::from)?)
+        Ok(store.builds().put(&name(project), &text).map_err(kiln_cache::StoreError::from)?)
     }
 }
 

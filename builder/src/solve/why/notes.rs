@@ -1,6 +1,6 @@
 //! What is noted beside a step's key, so that a later miss can be explained; and what is known of results that are gone.
 
-use kiln_cache::{Key, Part, digest_of};
+use kiln_cache::{Key, Part, StoreError, digest_of};
 use kiln_graph::Vertex;
 use kiln_graph::op::{FileAction, Op, Source};
 
@@ -52,8 +52,22 @@ fn ignore_rules(solve: &Solve, vertex: &Vertex) -> Option<Part> {
     })
 }
 
-/// What is known of a result whose record is gone. `same` is true where it would have answered now.
-#[allow(clippy::unnecessary_wraps, reason = "asking the store can fail")]
-pub(super) fn lost(_solve: &Solve, _key: Key, _same: bool) -> Result<Option<String>, StepError> {
+/// When gc evicted one of these results, in words; nothing if it evicted none of them. `own` is the key that is asked for now,
+/// which would have answered.
+pub(super) fn evicted(solve: &Solve, own: Key, earlier: &[Key]) -> Result<Option<String>, StepError> {
+    let records = solve.store.records();
+    let date = |key: &Key| -> Result<Option<String>, StepError> {
+        let at = records.evicted(key).map_err(StoreError::from)?;
+        Ok(at.map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string()))
+    };
+    if let Some(date) = date(&own)? {
+        return Ok(Some(format!("evicted by gc on {date}")));
+    }
+    for key in earlier {
+        if let Some(date) = date(key)? {
+            let text = format!("its earlier result was evicted by gc on {date}: what changed cannot be told");
+            return Ok(Some(text));
+        }
+    }
     Ok(None)
 }
