@@ -176,7 +176,7 @@ pub(crate) struct Fetcher {
     store: Store,
     client: Client,
     flights: Arc<Flights>,
-    /// Trees that are known to be there. They stay while the build holds the store's use lock.
+    /// Trees that are known to be there, for as long as the store's use lock holds their layers.
     known: Arc<DashMap<DiffId, PathBuf>>,
     /// Layers that OCI layouts have.
     layouts: Arc<DashMap<DiffId, InLayout>>,
@@ -217,7 +217,7 @@ impl Fetcher {
         let step = progress.step(format!("[internal] load metadata for {}", parsed.familiar()));
         match self.resolve(&parsed, platform).await {
             Ok(record) => {
-                self.store.images().set(&name, &record)?;
+                self.store.images().set_pulled(&name, &record)?;
                 step.done();
                 Ok(record)
             }
@@ -300,7 +300,7 @@ impl Fetcher {
     ) -> Result<(), FetchError> {
         let mut downloads = tokio::task::JoinSet::new();
         for layer in snapshot.layers() {
-            if self.known.contains_key(&layer.diff_id) || self.store.layers().info(&layer.diff_id)?.is_some()
+            if self.knows(&layer.diff_id).is_some() || self.store.layers().info(&layer.diff_id)?.is_some()
             {
                 continue;
             }
@@ -325,14 +325,14 @@ impl Fetcher {
         snapshot: &Snapshot,
         progress: &Progress,
     ) -> Result<Vec<PathBuf>, FetchError> {
-        let known = |layer: &LayerRef| self.known.get(&layer.diff_id).map(|path| path.clone());
+        let known = |layer: &LayerRef| self.knows(&layer.diff_id);
         if let Some(trees) = snapshot.layers().iter().map(known).collect() {
             return Ok(trees);
         }
         self.ensure_blobs(snapshot, progress).await?;
         let mut missing = 0_usize;
         for layer in snapshot.layers() {
-            let here = self.known.contains_key(&layer.diff_id)
+            let here = self.knows(&layer.diff_id).is_some()
                 || self.store.layers().tree(&layer.diff_id)?.is_some();
             missing += usize::from(!here);
         }
@@ -355,6 +355,12 @@ impl Fetcher {
             }
         }
         Ok(trees?)
+    }
+
+    /// A tree that is known to be there and that nobody may remove by now.
+    fn knows(&self, diff_id: &DiffId) -> Option<PathBuf> {
+        let tree = self.known.get(diff_id).map(|tree| tree.clone());
+        tree.filter(|_| self.store.holds(diff_id))
     }
 
     /// One layer's blob, once.

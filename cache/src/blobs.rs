@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::boot::Stamp;
 use crate::digest::{Digest, DigestError, digest_of, digest_of_hash, sha256_hex};
 use crate::error::{At, FileError, optional};
+use crate::lease::Held;
 use crate::store::Store;
 use crate::tmp::{Temporary, remove_all};
 
@@ -80,6 +81,7 @@ impl Blobs {
     /// Whether the blob is here and complete. Costs a look at two small files, unless the machine crashed since it was
     /// written: then it is hashed, once.
     pub fn contains(&self, digest: &Digest) -> Result<bool, BlobError> {
+        self.store.hold(Held::blob(digest)?)?;
         let path = self.path(digest)?;
         if optional(path.symlink_metadata().at("look at", &path))?.is_none() {
             return Ok(false);
@@ -123,6 +125,7 @@ impl Blobs {
 
     /// Reads a small blob (a document) whole, verified against its digest.
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, BlobError> {
+        self.store.hold(Held::blob(digest)?)?;
         let path = self.path(digest)?;
         let file = self.open(digest)?;
         let size = file.metadata().at("look at", &path)?.len();
@@ -141,6 +144,7 @@ impl Blobs {
         if !self.contains(&digest)? {
             self.store.tmp().publish(bytes, &self.path(&digest)?)?;
             self.stamp(&digest)?;
+            self.store.wrote(bytes.len() as u64);
         }
         Ok(digest)
     }
@@ -219,6 +223,7 @@ impl BlobWriter {
         if !self.blobs.contains(&digest)? {
             self.file.keep_as(&self.blobs.path(&digest)?)?;
             self.blobs.stamp(&digest)?;
+            self.blobs.store.wrote(self.size);
         }
         Ok((digest, self.size))
     }

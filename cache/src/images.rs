@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{DiffId, Digest, digest_of, sha256_hex};
 use crate::error::{At, FileError, optional};
 use crate::remote::LayerOrigin;
+use crate::lease::Held;
+use crate::records::note_use;
 use crate::store::{Store, StoreError};
 use crate::tmp::remove_all;
 
@@ -46,10 +48,19 @@ pub struct ImageRecord {
     pub size: u64,
 }
 
+/// A name of an image.
 #[derive(Serialize, Deserialize)]
-struct Named {
-    name: String,
-    id: Digest,
+pub(crate) struct Named {
+    pub name: String,
+    pub id: Digest,
+    /// Only builds asked for it: the image is cache, and may go like the results of steps.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pulled: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Images {
@@ -67,6 +78,16 @@ impl Images {
 
     /// The image of that id.
     pub fn by_id(&self, id: &Digest) -> Result<Option<ImageRecord>, StoreError> {
+        self.store.hold(Held::image(id)?)?;
+        let record = self.read(id)?;
+        if let Some(since) = self.store.lease().since().filter(|_| record.is_some()) {
+            note_use(&self.id_path(id)?, since);
+        }
+        Ok(record)
+    }
+
+    /// The image of that id as it lies there.
+    pub(crate) fn read(&self, id: &Digest) -> Result<Option<ImageRecord>, StoreError> {
         let path = self.id_path(id)?;
         let Some(text) = optional(fs::read(&path).at("read", &path))? else { return Ok(None) };
         match serde_json::from_slice::<ImageRecord>(&text) {
@@ -78,6 +99,7 @@ impl Images {
 
     /// Keeps an image without a name.
     pub fn add(&self, record: &ImageRecord) -> Result<(), StoreError> {
+        self.store.hold(Held::image(&record.id)?)?;
         let text = self.store.to_json(record);
         Ok(self.store.tmp().publish(&text, &self.id_path(&record.id)?)?)
     }
@@ -85,7 +107,19 @@ impl Images {
     /// Keeps an image and gives it a name, in one step for everybody who looks at the name.
     pub fn set(&self, name: &str, record: &ImageRecord) -> Result<(), StoreError> {
         self.add(record)?;
-        let named = Named { name: name.to_owned(), id: record.id.clone() };
+        self.point(name, record, false)
+    }
+
+    /// Like [`Images::set`], for an image that only a build needs: it may go when room is needed, unless the user has
+    /// asked for that name before.
+    pub fn set_pulled(&self, name: &str, record: &ImageRecord) -> Result<(), StoreError> {
+        self.add(record)?;
+        let asked_for = read_name(&self.name_path(name))?.is_some_and(|named| !named.pulled);
+        self.point(name, record, !asked_for)
+    }
+
+    fn point(&self, name: &str, record: &ImageRecord, pulled: bool) -> Result<(), StoreError> {
+        let named = Named { name: name.to_owned(), id: record.id.clone(), pulled };
         Ok(self.store.tmp().publish(&self.store.to_json(&named), &self.name_path(name))?)
     }
 
@@ -174,7 +208,7 @@ impl Images {
     }
 }
 
-fn read_name(path: &Path) -> Result<Option<Named>, FileError> {
+pub(crate) fn read_name(path: &Path) -> Result<Option<Named>, FileError> {
     let Some(text) = optional(fs::read(path).at("read", path))? else { return Ok(None) };
     match serde_json::from_slice(&text) {
         Ok(named) => Ok(Some(named)),

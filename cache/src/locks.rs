@@ -1,4 +1,4 @@
-//! Advisory locks that die with their process: one named lock for each piece of work, one use lock for the store.
+//! Advisory locks that die with their process: on pieces of work, on cache mounts, on the right to remove things.
 //!
 //! flock belongs to an open file, so two threads that open a lock file each exclude one another just as two
 //! processes do. Blocking calls here block the thread: async callers take them on a blocking thread.
@@ -44,11 +44,10 @@ pub(crate) fn held_by(path: &Path) -> Result<Option<LockHolder>, FileError> {
     Ok(text.and_then(|text| holder::read(&text)))
 }
 
-/// A share in the use of the store (or of a cache mount), released when dropped: while anybody holds one, nothing is
-/// removed from it.
+/// A share in a lock, released when dropped.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
-pub struct UseLock {
+pub struct SharedLock {
     file: File,
 }
 
@@ -59,18 +58,11 @@ impl KeyLock {
     }
 }
 
-impl UseLock {
+impl SharedLock {
     /// The file that is locked.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
-}
-
-/// The store for oneself alone, released when dropped.
-#[derive(Debug)]
-#[must_use = "the lock is released when this is dropped"]
-pub(crate) struct SoleLock {
-    _file: File,
 }
 
 /// Waits for the exclusive lock on a file, which is made if missing.
@@ -97,41 +89,28 @@ pub(crate) fn try_exclusive(path: &Path) -> Result<Option<KeyLock>, FileError> {
     }
 }
 
-/// Waits for a share in the use of the store.
-pub(crate) fn shared_use(path: &Path) -> Result<UseLock, FileError> {
+/// Waits for a share in a lock.
+pub(crate) fn shared(path: &Path) -> Result<SharedLock, FileError> {
     loop {
         let file = open(path)?;
         file.lock_shared().at("lock", path)?;
         if is_current(&file, path)? {
-            return Ok(UseLock { file });
+            return Ok(SharedLock { file });
         }
     }
 }
 
 /// A share in a lock, or nothing while another has it to itself.
-pub(crate) fn try_shared(path: &Path) -> Result<Option<UseLock>, FileError> {
+pub(crate) fn try_shared(path: &Path) -> Result<Option<SharedLock>, FileError> {
     loop {
         let file = open(path)?;
         match file.try_lock_shared() {
-            Ok(()) if is_current(&file, path)? => return Ok(Some(UseLock { file })),
+            Ok(()) if is_current(&file, path)? => return Ok(Some(SharedLock { file })),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error).at("lock", path),
         }
     }
-}
-
-/// Waits until nobody else uses the store.
-pub(crate) fn sole_use(path: &Path) -> Result<SoleLock, FileError> {
-    let file = open(path)?;
-    file.lock().at("lock", path)?;
-    Ok(SoleLock { _file: file })
-}
-
-/// The store for oneself, or nothing while others use it.
-pub(crate) fn try_sole_use(path: &Path) -> Result<Option<SoleLock>, FileError> {
-    let file = open(path)?;
-    Ok(try_lock(&file, path)?.then_some(SoleLock { _file: file }))
 }
 
 fn open(path: &Path) -> Result<File, FileError> {
@@ -197,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn users_share_and_shut_out_the_sole_use() {
+    fn sharers_shut_out_who_wants_it_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("use");
-        let users = (shared_use(&path).unwrap(), shared_use(&path).unwrap());
-        assert!(try_sole_use(&path).unwrap().is_none());
-        drop(users);
-        assert!(try_sole_use(&path).unwrap().is_some());
-        drop(sole_use(&path).unwrap());
+        let path = dir.path().join("lock");
+        let sharers = (shared(&path).unwrap(), try_shared(&path).unwrap().unwrap());
+        assert!(try_exclusive(&path).unwrap().is_none());
+        drop(sharers);
+        let alone = try_exclusive(&path).unwrap();
+        assert!(alone.is_some() && try_shared(&path).unwrap().is_none());
     }
 }

@@ -28,7 +28,7 @@ use crate::digest::Digest;
 use crate::error::{At, FileError, optional};
 use crate::keys::Key;
 use crate::layers::{LayerError, Layers, Unpack};
-use crate::locks::{self, KeyLock, UseLock};
+use crate::locks::{self, KeyLock, SharedLock};
 use crate::store::{Store, StoreError};
 use crate::tmp::rename;
 
@@ -121,7 +121,7 @@ impl From<FileError> for CacheMountError {
 /// Held for as long as the directory is in use.
 #[derive(Debug)]
 enum Lock {
-    Shared(UseLock),
+    Shared(SharedLock),
     Alone(KeyLock),
 }
 
@@ -236,7 +236,7 @@ fn first(home: &Path, sharing: CacheSharing, waits: impl FnOnce()) -> Result<(Pa
                 told();
             }
             if shared {
-                locks::shared_use(&path).map(Lock::Shared)
+                locks::shared(&path).map(Lock::Shared)
             } else {
                 locks::exclusive(&path).map(Lock::Alone)
             }

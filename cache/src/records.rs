@@ -4,9 +4,10 @@
 //! The solver calls this; what a key or a slot is made from is its decision.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::Stamp;
@@ -65,8 +66,18 @@ impl Records {
         Records { store }
     }
 
-    /// The record of this key, if there is one that can be believed.
+    /// The record of this key, if there is one that can be believed. That counts as a use of it, while the store is in
+    /// use.
     pub fn get(&self, key: &Key) -> Result<Option<Record>, FileError> {
+        let record = self.read(key)?;
+        if let Some(since) = self.store.lease().since().filter(|_| record.is_some()) {
+            note_use(&self.path("records", key), since);
+        }
+        Ok(record)
+    }
+
+    /// The record of this key as it lies there.
+    pub(crate) fn read(&self, key: &Key) -> Result<Option<Record>, FileError> {
         let path = self.path("records", key);
         let Some(text) = optional(fs::read(&path).at("read", &path))? else { return Ok(None) };
         match serde_json::from_slice::<Stored<Record>>(&text) {
@@ -81,16 +92,25 @@ impl Records {
     pub fn put(&self, record: &Record) -> Result<(), FileError> {
         let stored = Stored { stamp: self.store.boot().stamp(), value: record };
         let text = self.store.to_json(&stored);
-        self.store.tmp().publish(&text, &self.path("records", &record.key))?;
+        let path = self.path("records", &record.key);
+        self.store.tmp().publish(&text, &path)?;
+        if let Some(since) = self.store.lease().since() {
+            note_use(&path, since);
+        }
         self.store.tmp().publish(record.key.to_string().as_bytes(), &self.path("slots", &record.slot))
     }
 
     /// The record that was put last for this slot.
     pub fn latest(&self, slot: &Key) -> Result<Option<Record>, FileError> {
+        self.latest_key(slot)?.map_or(Ok(None), |key| self.read(&key))
+    }
+
+    /// The key of the record that was put last for this slot; the record itself may be gone.
+    pub fn latest_key(&self, slot: &Key) -> Result<Option<Key>, FileError> {
         let path = self.path("slots", slot);
         let Some(text) = optional(fs::read(&path).at("read", &path))? else { return Ok(None) };
         match std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()) {
-            Some(key) => self.get(&key),
+            Some(key) => Ok(Some(key)),
             None => remove_all(&path).map(|()| None),
         }
     }
@@ -116,10 +136,21 @@ impl Records {
         self.store.tmp().publish(&text, &self.path("memos", key))
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn path(&self, kind: &str, key: &Key) -> PathBuf {
         let name = key.to_string();
         self.store.inside(kind).join(&name[..2]).join(name)
     }
+}
+
+/// Notes when a file's content was used last: that is its modification time. A time that cannot be noted lets the file
+/// look older than it is, nothing else.
+pub(crate) fn note_use(path: &Path, at: Timespec) {
+    let times = Timestamps { last_access: at, last_modification: at };
+    let _ = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
 }
 
 /// A memo's head and where its bytes begin, if the file is whole.

@@ -17,11 +17,13 @@ use crate::boot::{self, Boot};
 use crate::builds::Builds;
 use crate::digest::DigestError;
 use crate::error::{At, FileError, optional};
+use crate::gc::Keeper;
 use crate::images::Images;
 use crate::holder::LockHolder;
 use crate::keys::Key;
 use crate::layers::{KnownTrees, LayerError, Layers};
-use crate::locks::{self, KeyLock, UseLock};
+use crate::lease::Lease;
+use crate::locks::{self, KeyLock};
 use crate::mounts::CacheMounts;
 use crate::records::Records;
 use crate::stat_index::Indexes;
@@ -32,7 +34,7 @@ use crate::view::ViewError;
 const FORMAT: &str = "kiln store 1\n";
 
 /// Every directory that a store has from the beginning.
-const DIRECTORIES: [&str; 13] = [
+const DIRECTORIES: [&str; 14] = [
     "tmp",
     "blobs/sha256",
     "blobs/stamps",
@@ -46,7 +48,11 @@ const DIRECTORIES: [&str; 13] = [
     "locks",
     "mounts",
     "builds",
+    "leases",
 ];
+
+/// Every file that a store may have at its top.
+const FILES: [&str; 4] = ["format", "synced", "evicted", "sizes"];
 
 /// A handle on a store. Cheap to clone; used by any number of threads, beside any number of processes.
 #[derive(Clone, Debug)]
@@ -60,6 +66,8 @@ struct Inner {
     boot: Boot,
     tmp: Tmp,
     known_trees: KnownTrees,
+    lease: Lease,
+    keeper: Keeper,
 }
 
 /// Why the store could not be opened or worked on.
@@ -115,7 +123,8 @@ impl Store {
         let root = fs::canonicalize(root).at("resolve", root)?;
         let boot = Boot::read(&root.join("synced"))?;
         let tmp = Tmp::new(root.join("tmp"), boot.id());
-        let store = Store { inner: Arc::new(Inner { root, boot, tmp, known_trees: KnownTrees::default() }) };
+        let (known_trees, lease, keeper) = (KnownTrees::default(), Lease::default(), Keeper::default());
+        let store = Store { inner: Arc::new(Inner { root, boot, tmp, known_trees, lease, keeper }) };
         store.clean_up()?;
         Ok(store)
     }
@@ -194,12 +203,6 @@ impl Store {
         Ok(locks::held_by(&self.lock_path(name))?)
     }
 
-    /// A share in the use of the store: nothing is removed from it while this is held. Everything that reads images,
-    /// records or layers and expects them to stay holds one. Waits while somebody prunes.
-    pub fn use_lock(&self) -> Result<UseLock, StoreError> {
-        Ok(locks::shared_use(&self.inside("locks/use"))?)
-    }
-
     /// A path below the store's directory.
     pub(crate) fn inside(&self, path: &str) -> PathBuf {
         self.inner.root.join(path)
@@ -211,6 +214,14 @@ impl Store {
 
     pub(crate) fn known_trees(&self) -> &KnownTrees {
         &self.inner.known_trees
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.inner.lease
+    }
+
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.inner.keeper
     }
 
     pub(crate) fn tmp(&self) -> &Tmp {
@@ -255,8 +266,7 @@ fn create(root: &Path) -> Result<(), StoreError> {
     private(root)?;
     for name in list(root)? {
         let name = name.to_string_lossy().into_owned();
-        let ours = name == "format"
-            || name == "synced"
+        let ours = FILES.contains(&name.as_str())
             || DIRECTORIES.iter().any(|dir| dir.split('/').next() == Some(&name));
         if !ours {
             return Err(StoreError::NotAStore { root: root.to_owned(), found: name });

@@ -92,9 +92,14 @@ impl Tmp {
         Ok(false)
     }
 
-    fn name(&self) -> PathBuf {
+    /// A name that tells this boot and process, and that nothing else has.
+    pub fn file_name(&self) -> String {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        self.dir.join(format!("{}-{}-{number}", self.boot, std::process::id()))
+        format!("{}-{}-{number}", self.boot, std::process::id())
+    }
+
+    fn name(&self) -> PathBuf {
+        self.dir.join(self.file_name())
     }
 
     fn is_abandoned(&self, path: &Path) -> bool {

@@ -28,7 +28,7 @@ fn main() {
         check(&Store::open(&root).unwrap());
     }
     let store = Store::open(&root).unwrap();
-    store.prune(PruneOptions { all: true }).unwrap();
+    store.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
     for emptied in ["tmp", "layers", "blobs/sha256", "blobs/stamps", "records", "memos"] {
         assert_eq!(std::fs::read_dir(root.join(emptied)).unwrap().count(), 0, "{emptied}");
     }

@@ -33,6 +33,8 @@ impl Images {
             self.give_back(reference, before.as_ref())?;
             return Err(error.into());
         }
+        // The user asked for it by that name: it is more than a build's base.
+        self.store.images().set(&reference.to_string(), &record)?;
         self.store.sync()?;
         let digest = super::origin_of(&record).and_then(|origin| origin.digest().cloned());
         let digest = digest.or_else(|| record.manifest.as_ref().map(|manifest| manifest.digest().clone()));
@@ -43,7 +45,7 @@ impl Images {
     /// Lets a name mean what it meant before: a pull that failed changes nothing.
     fn give_back(&self, reference: &Reference, before: Option<&ImageRecord>) -> Result<(), ImageError> {
         match before {
-            Some(record) => self.store.images().set(&reference.to_string(), record)?,
+            Some(record) => self.store.images().set_pulled(&reference.to_string(), record)?,
             None => drop(self.store.images().untag(&reference.to_string())?),
         }
         Ok(())
@@ -58,7 +60,9 @@ impl Images {
         progress: &Progress,
     ) -> Result<ImageRecord, ImageError> {
         let _use = self.store.use_lock()?;
-        Ok(self.fetcher.image(&reference.to_string(), platform, always, progress).await?)
+        let record = self.fetcher.image(&reference.to_string(), platform, always, progress).await?;
+        self.store.images().set(&reference.to_string(), &record)?;
+        Ok(record)
     }
 
     /// Makes an image ready to run: its layers fetched and unpacked.

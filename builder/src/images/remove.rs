@@ -18,12 +18,12 @@ impl Images {
     /// Removes a name, and the image with it if that was its last one; or an image by its id.
     ///
     /// An image that has several names is removed by its id only if `force` says so. Layers go unless another image
-    /// or the cache needs them, or somebody uses the store right now.
+    /// or the cache needs them, or a running process does.
     pub fn remove(&self, name: &str, force: bool) -> Result<Vec<Removed>, ImageError> {
         let using = self.store.use_lock()?;
         let removed = self.remove_names(name, force)?;
+        // What was looked up is not needed any more.
         drop(using);
-        // Layers that a running build may want stay until the next prune.
         self.store.remove_unreferenced()?;
         Ok(removed)
     }
@@ -55,8 +55,8 @@ impl Images {
         Ok(removed)
     }
 
-    /// Removes what nothing needs: see [`PruneOptions`]. Waits until no build uses the store.
-    pub fn prune(&self, options: PruneOptions) -> Result<PruneReport, ImageError> {
+    /// Removes what nothing needs: see [`PruneOptions`]. What running builds rely on stays.
+    pub fn prune(&self, options: &PruneOptions) -> Result<PruneReport, ImageError> {
         Ok(self.store.prune(options)?)
     }
 }

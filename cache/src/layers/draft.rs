@@ -124,6 +124,7 @@ pub(crate) fn install_tree(layers: &Layers, info: &LayerInfo, tree: &Path) -> Re
         return Ok(());
     }
     put_tree(layers, tree, &layers.dir(&info.diff_id).join("tree"))?;
+    layers.store.wrote(info.size);
     let stamp = layers.store.boot().stamp();
     layers.update(&info.diff_id, |file| {
         (file.size, file.entries) = (info.size, info.entries);

@@ -14,6 +14,7 @@ use crate::digest::DiffId;
 use crate::error::{At, FileError, optional};
 use crate::keys::{Key, KeyBuilder};
 use crate::layers::{LayerInfo, Layers};
+use crate::lease::Held;
 use crate::locks::{self, KeyLock};
 
 /// What is known of a layer and its forms.
@@ -71,8 +72,14 @@ impl Layers {
         self.store.inside("layers").join(diff_id.hex())
     }
 
-    /// What is known of a layer, believed or not.
+    /// What is known of a layer, believed or not. It stays for as long as the store is in use.
     pub(crate) fn file(&self, diff_id: &DiffId) -> Result<Option<LayerFile>, FileError> {
+        self.store.hold(Held::layer(diff_id))?;
+        self.read_file(diff_id)
+    }
+
+    /// What is known of a layer at this moment.
+    pub(crate) fn read_file(&self, diff_id: &DiffId) -> Result<Option<LayerFile>, FileError> {
         let path = self.dir(diff_id).join("info");
         let Some(text) = optional(fs::read(&path).at("read", &path))? else { return Ok(None) };
         Ok(serde_json::from_slice::<LayerFile>(&text).ok().filter(|file| file.diff_id == *diff_id))

@@ -61,7 +61,7 @@ impl Layers {
 
     /// The tree of a layer on these lower layers, if it is here.
     fn known_tree(&self, lowers: &[DiffId], diff_id: &DiffId) -> Result<Option<PathBuf>, LayerError> {
-        if let Some(tree) = self.remembered_tree(diff_id) {
+        if let Some(tree) = self.remembered_tree(diff_id)? {
             return Ok(Some(tree));
         }
         let Some(file) = self.file(diff_id)? else {
@@ -174,6 +174,7 @@ impl Layers {
         let tree = TreeWriter::new(&base)?;
         let applied = self.apply_blob(file, &form, tree, lower)?;
         put_tree(self, &base, place)?;
+        self.store.wrote(applied.size);
         Ok(applied)
     }
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 
@@ -68,7 +69,9 @@ impl CacheMounts {
     pub fn list(&self) -> Result<Vec<CacheMount>, StoreError> {
         let dir = self.store.inside("mounts");
         let keys = list(&dir)?.into_iter().filter_map(|name| name.to_str()?.parse::<Key>().ok());
-        let mut mounts = keys.map(|key| self.look_at(&key)).collect::<Result<Vec<_>, _>>()?;
+        let mut mounts = keys
+            .map(|key| self.look_at(&key, |_, directory, _, _| disk_usage(directory)))
+            .collect::<Result<Vec<_>, _>>()?;
         mounts.retain(|mount| !mount.copies.is_empty());
         mounts.sort_by_key(|mount| (mount.id(), mount.key));
         Ok(mounts)
@@ -126,12 +129,25 @@ impl CacheMounts {
         Ok(bytes)
     }
 
-    /// What is known of one cache.
-    pub(crate) fn look_at(&self, key: &Key) -> Result<CacheMount, FileError> {
+    /// What is known of one cache. `size` tells the bytes of the directory of a number, which was used last then and
+    /// may be in use.
+    pub(crate) fn look_at(
+        &self,
+        key: &Key,
+        mut size: impl FnMut(usize, &Path, SystemTime, bool) -> Result<u64, FileError>,
+    ) -> Result<CacheMount, FileError> {
         let home = self.home(key);
         let mut copies = Vec::new();
         for number in numbers(&home)? {
-            copies.extend(look_at_copy(&home.join(number.to_string()), number)?);
+            let directory = home.join(number.to_string());
+            let Some((used, in_use)) = look_at_lock(&directory.join("lock"))? else { continue };
+            let last_used = Timestamp::try_from(used).unwrap_or(Timestamp::UNIX_EPOCH);
+            copies.push(CacheCopy {
+                number,
+                bytes: size(number, &directory, used, in_use)?,
+                last_used,
+                in_use,
+            });
         }
         Ok(CacheMount { key: *key, name: read_name(&home)?, copies })
     }
@@ -160,15 +176,12 @@ fn numbers(home: &Path) -> Result<Vec<usize>, FileError> {
     Ok(numbers)
 }
 
-fn look_at_copy(directory: &Path, number: usize) -> Result<Option<CacheCopy>, FileError> {
-    let path: PathBuf = directory.join("lock");
-    let Some(metadata) = optional(path.metadata().at("look at", &path))? else { return Ok(None) };
-    let modified = metadata.modified().at("look at", &path)?;
-    let last_used = Timestamp::try_from(modified).unwrap_or(Timestamp::UNIX_EPOCH);
-    let Some(lock) = optional(locks::try_exclusive(&path))? else { return Ok(None) };
-    let in_use = lock.is_none();
-    drop(lock);
-    Ok(Some(CacheCopy { number, bytes: disk_usage(directory)?, last_used, in_use }))
+/// When a directory was used last, and whether it is in use; nothing if it is gone.
+fn look_at_lock(path: &Path) -> Result<Option<(SystemTime, bool)>, FileError> {
+    let Some(metadata) = optional(path.metadata().at("look at", path))? else { return Ok(None) };
+    let used = metadata.modified().at("look at", path)?;
+    let Some(lock) = optional(locks::try_exclusive(path))? else { return Ok(None) };
+    Ok(Some((used, lock.is_none())))
 }
 
 /// What the cache is called. A name that cannot be read is lost, and the cache is none the worse.

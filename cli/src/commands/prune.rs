@@ -14,7 +14,7 @@ pub fn perform(flags: &PruneFlags, session: &Session) -> Result<(), CliError> {
     if !flags.force && !confirmed(flags.all)? {
         return Ok(());
     }
-    let report = session.images()?.prune(PruneOptions { all: flags.all })?;
+    let report = session.images()?.prune(&PruneOptions { all: flags.all, ..PruneOptions::default() })?;
     for id in &report.images {
         output::print_line(&format!("Deleted: {id}"))?;
     }

@@ -102,7 +102,7 @@ fn prune_keeps_what_has_a_name() {
     let fixture = Fixture::new();
     let (kept, lost) = (sample(&fixture), fixture.image("lost", &[]));
     fixture.images.name(&kept, &name("kept")).unwrap();
-    let report = fixture.images.prune(PruneOptions { all: true }).unwrap();
+    let report = fixture.images.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
     assert_eq!(report.images, [lost.id]);
     assert_eq!(fixture.images.list().unwrap().len(), 1);
     assert!(fixture.images.history(&kept).is_ok());
