@@ -143,7 +143,10 @@ fn without_network_nothing_is_said_that_is_not_so() {
     for file in corpus() {
         let (name, source) = (file.display().to_string(), fs::read_to_string(&file).unwrap());
         let known = lines(&source, &check(&source, &Everything));
-        for line in lines(&source, &check(&source, &Nothing)) {
+        let mut found = check(&source, &Nothing);
+        // That an image may have been meant to be a stage is a guess, and told as one.
+        found.retain(|found| found.code != "base-image" || found.severity != Severity::Note);
+        for line in lines(&source, &found) {
             assert!(known.contains(&line), "{name}: {line}");
         }
     }

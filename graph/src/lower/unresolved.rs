@@ -3,7 +3,7 @@
 use kiln_parser::span::Span;
 use kiln_parser::{Diagnostic, Severity, suggest};
 
-use super::stages::Stages;
+use super::stages::{Origin, Stages};
 use crate::plan::{BaseRequest, ResolveFailure};
 
 /// An image without an answer.
@@ -24,7 +24,8 @@ pub(super) fn unknown_bases(stages: &Stages<'_>, unknown: Vec<Unresolved>) -> Ve
     let message = format!("what depends on the configuration of {} is not checked", names.join(", "));
     let note = Diagnostic::note("unknown-base", message, first.span).with_note(first.failure.message.clone());
     let slips = unknown.into_iter().filter(|one| stage_meant(stages, &one.request).is_some());
-    let slips = slips.map(|one| Diagnostic { severity: Severity::Warning, ..unresolved(stages, one) });
+    // Without network nobody knows whether there is such an image, so this is no more than a remark.
+    let slips = slips.map(|one| Diagnostic { severity: Severity::Note, ..unresolved(stages, one) });
     std::iter::once(note).chain(slips).collect()
 }
 
@@ -57,8 +58,8 @@ fn stage_meant(stages: &Stages<'_>, request: &BaseRequest) -> Option<String> {
             "a stage named `{name}` is defined later: FROM can only name a stage before it"
         ));
     }
-    let stage =
-        suggest::nearest(name, stages.names()).map(|stage| format!("did you mean the stage `{stage}`?"));
+    let stage = suggest::nearest(name, others(stages, request));
+    let stage = stage.map(|stage| format!("did you mean the stage `{stage}`?"));
     stage.or_else(|| {
         let context = suggest::nearest(name, stages.contexts())?;
         Some(format!("did you mean the build context `{context}`?"))
@@ -66,5 +67,13 @@ fn stage_meant(stages: &Stages<'_>, request: &BaseRequest) -> Option<String> {
 }
 
 fn is_stage(stages: &Stages<'_>, request: &BaseRequest) -> bool {
-    stages.names().any(|stage| stage.eq_ignore_ascii_case(&request.reference))
+    others(stages, request).any(|stage| stage.eq_ignore_ascii_case(&request.reference))
+}
+
+/// The names of the stages but for those that start from that very image: many are called after it.
+fn others<'s>(stages: &'s Stages<'_>, request: &BaseRequest) -> impl Iterator<Item = &'s str> {
+    let from = Origin::Image(request.clone());
+    let all = (0..stages.len()).map(|index| stages.get(index));
+    let others = all.filter(move |stage| stage.origin.as_ref().ok() != Some(&from));
+    others.filter_map(|stage| stage.source.from.name.as_ref()).map(|name| name.value.as_str())
 }

@@ -1,0 +1,4 @@
+FROM alpine AS build
+FROM debian AS alpine
+COPY --from=build /x /x
+FROM alpine
