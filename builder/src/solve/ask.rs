@@ -57,13 +57,13 @@ pub(super) async fn ask(
         return Err(StepError::Cancelled);
     }
     let step = solve.progress.step(&vertex.display.name);
-    let mut lock = locked(solve, step_key, &step).await?;
+    let what = format!("{}\n{}", vertex.display.name, kiln_graph::redact(&solve.project));
+    let lock = locked(solve, step_key, &step, &what).await?;
     // Between the first look and the lock another build may have finished the step.
     if let Some(layer) = known()? {
         step.cached();
         return Ok(Asked::Hit(Box::new(layer)));
     }
-    lock.announce(&format!("{}\n{}", vertex.display.name, kiln_graph::redact(&solve.project)));
     let explained = explain()?;
     step.missed(explained.reason.clone());
     solve.why.missed((id, vertex), step_key, explained, false);
@@ -86,17 +86,20 @@ fn refuse(
     StepError::NotCached { reason }
 }
 
-/// The lock on a step's key.
-async fn locked(solve: &Solve, step_key: &StepKey, step: &Step) -> Result<KeyLock, StepError> {
-    if let Some(lock) = solve.store.try_lock(&step_key.key)? {
-        return Ok(lock);
-    }
-    step.note(waiting_for(solve.store.lock_holder(&step_key.key)?));
-    let (store, key) = (solve.store.clone(), step_key.key);
-    let (sender, receiver) = oneshot::channel();
-    // A thread of its own: however many steps wait for other processes, those that run must find threads to work on.
-    std::thread::spawn(move || drop(sender.send(store.lock(&key))));
-    Ok(receiver.await.map_err(|_| StepError::Lost)??)
+/// The lock on a step's key, with a note for those who will wait for it.
+async fn locked(solve: &Solve, step_key: &StepKey, step: &Step, what: &str) -> Result<KeyLock, StepError> {
+    let mut lock = if let Some(lock) = solve.store.try_lock(&step_key.key)? {
+        lock
+    } else {
+        step.note(waiting_for(solve.store.lock_holder(&step_key.key)?));
+        let (store, key) = (solve.store.clone(), step_key.key);
+        let (sender, receiver) = oneshot::channel();
+        // A thread of its own: however many steps wait for others, those that run must find threads to work on.
+        std::thread::spawn(move || drop(sender.send(store.lock(&key))));
+        receiver.await.map_err(|_| StepError::Lost)??
+    };
+    lock.announce(what);
+    Ok(lock)
 }
 
 /// On whom a step waits, in one line.
@@ -121,7 +124,8 @@ fn recorded(
 ) -> Result<Option<LayerRef>, StepError> {
     let Some(record) = solve.store.records().get(&step_key.key)? else { return Ok(None) };
     let Some(diff_id) = record.layer.clone() else { return Ok(None) };
-    let remote = match solve.store.layers().info(&diff_id)? {
+    let info = solve.store.layers().info(&diff_id)?;
+    let remote = match &info {
         Some(_) => None,
         None => match solve.shared.remote_of(&record) {
             Some(remote) => Some(remote),
@@ -130,6 +134,9 @@ fn recorded(
     };
     let layer = LayerRef { remote, ..layer_ref(diff_id, record.created) };
     solve.why.hit(vertex, step_key, &record, false);
+    if let Some(info) = info {
+        solve.why.sized(vertex.0, info.size);
+    }
     solve.shared.used(&record, &layer);
     Ok(Some(layer))
 }

@@ -17,6 +17,8 @@ pub trait Builder {
     fn empty(&mut self);
     /// Builds a context into its image.
     fn build(&mut self, context: &Path) -> Measured;
+    /// How many steps on top of one another it is asked to run where each is measured; `None`: none.
+    fn longest_chain(&self) -> Option<usize>;
     /// Writes the image that it built last into an archive.
     fn export(&mut self) -> Option<Measured>;
     /// Pushes the image into an empty registry.
@@ -108,6 +110,10 @@ impl Builder for Kiln {
         measure(self.kiln().args(["build", "--progress=plain", "-t", IMAGE]).arg(context), &[])
     }
 
+    fn longest_chain(&self) -> Option<usize> {
+        Some(500)
+    }
+
     fn export(&mut self) -> Option<Measured> {
         fs::remove_file(&self.archive).ok();
         Some(measure(self.kiln().args(["save", "--format", "oci", "-o"]).arg(&self.archive).arg(IMAGE), &[]))
@@ -157,6 +163,11 @@ impl Builder for DockerBuilder {
 
     fn build(&mut self, context: &Path) -> Measured {
         measure(&self.docker.build_command(context, IMAGE, &[]), &self.daemons())
+    }
+
+    /// Its store mounts no more than 128 layers.
+    fn longest_chain(&self) -> Option<usize> {
+        Some(100)
     }
 
     /// What `docker save` writes is not compressed.
@@ -211,6 +222,11 @@ impl Builder for Buildah {
 
     fn build(&mut self, context: &Path) -> Measured {
         measure(&self.containers.build_command(context, IMAGE, &[]), &[])
+    }
+
+    /// It starts a container for each, and takes minutes.
+    fn longest_chain(&self) -> Option<usize> {
+        None
     }
 
     fn export(&mut self) -> Option<Measured> {

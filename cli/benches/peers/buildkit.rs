@@ -85,6 +85,10 @@ impl Builder for BuildKit {
         self.measured(&self.build_command(context, "type=image,name=bench,unpack=false"))
     }
 
+    fn longest_chain(&self) -> Option<usize> {
+        Some(500)
+    }
+
     fn export(&mut self) -> Option<Measured> {
         let output = format!("type=oci,dest={}", self.directory.join("image.tar").display());
         Some(self.measured(&self.build_command(&self.last, &output)))

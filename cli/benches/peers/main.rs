@@ -58,11 +58,34 @@ fn main() {
         eprintln!("round {} of {rounds}", round + 1);
         one_round(&mut report, &mut builders, &work, &disk, round);
     }
+    cached_steps(&mut report, builders[0].as_mut(), &work);
     report.print();
 }
 
 /// What a builder is asked to do; nothing is measured if it cannot.
 type Job<'a> = &'a dyn Fn(&mut dyn Builder) -> Option<Measured>;
+
+/// Steps of the chain that every builder runs.
+const CHAIN: usize = 50;
+/// Stages of the build that is cached but for its last step.
+const STAGES: usize = 200;
+
+/// What a cached step costs kiln: the difference between a build of many stages and one of a single stage, nearly all cached.
+fn cached_steps(report: &mut Report, kiln: &mut dyn Builder, work: &Work) {
+    let (many, one) = (work.stages(STAGES), work.stages(1));
+    for context in [&many, &one] {
+        kiln.build(context);
+    }
+    for _ in 0..REPEATS {
+        let [many, one] = [&many, &one].map(|context| {
+            work.change_last(context);
+            kiln.build(context)
+        });
+        // A stage is two steps: its RUN, and the COPY from it.
+        let difference = many.wall.saturating_sub(one.wall);
+        report.add(report::EACH_CACHED, 0, Measured { wall: difference, ..many }.divided(2 * (STAGES - 1)));
+    }
+}
 
 /// All work once, each kind by all builders before the next kind.
 fn one_round(report: &mut Report, builders: &mut [Box<dyn Builder>], work: &Work, disk: &Disk, round: usize) {
@@ -88,8 +111,12 @@ fn one_round(report: &mut Report, builders: &mut [Box<dyn Builder>], work: &Work
     each("one file changed", builders, &|builder| Some(builder.build(&work.context())));
     each("export OCI, gzip", builders, &|builder| builder.export());
     each("push after export", builders, &|builder| Some(builder.push(&Registry::empty())));
-    let chain = work.chain(round);
+    let chain = work.chain(round, CHAIN);
     each("50 x RUN true", builders, &|builder| Some(builder.build(&chain)));
+    each(report::EACH_RUN, builders, &|builder| {
+        let steps = builder.longest_chain()?;
+        Some(builder.build(&work.chain(round, steps)).divided(steps))
+    });
     for _ in 0..REPEATS {
         each("run --rm true", builders, &|builder| builder.run());
     }

@@ -17,6 +17,14 @@ pub struct Measured {
     pub daemons: u64,
 }
 
+impl Measured {
+    /// The part of one of so many equal pieces of work.
+    pub fn divided(self, pieces: usize) -> Measured {
+        let pieces = u32::try_from(pieces).expect("not that many");
+        Measured { wall: self.wall / pieces, ..self }
+    }
+}
+
 /// Runs a command that must succeed. `daemons` are the processes that work for it.
 pub fn measure(command: &Command, daemons: &[u32]) -> Measured {
     let report = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR"))

@@ -13,8 +13,18 @@ const ASKED: &[(&str, &str, f64)] = &[
     ("no-op", "buildah", 50.0),
     ("one file changed", "docker", 2.5),
     ("50 x RUN true", "docker", 8.0),
+    (EACH_RUN, "docker", 4.0),
+    (EACH_RUN, "buildkit", 4.0),
     ("run --rm true", "buildah", 5.0),
 ];
+
+/// What one RUN that does nothing costs in a long chain of them.
+pub const EACH_RUN: &str = "each RUN of a chain";
+/// What one step costs that is cached.
+pub const EACH_CACHED: &str = "each cached step";
+
+/// What kiln may take at most.
+const LIMITS: &[(&str, Duration)] = &[(EACH_CACHED, Duration::from_micros(200))];
 
 /// What kiln may use at most, at whatever it does.
 const MEMORY: u64 = 100_000_000;
@@ -78,6 +88,12 @@ impl Report {
                 None => println!("unknown {kind}: {peer} took no part"),
             }
         }
+        for (kind, limit) in LIMITS {
+            if let Some(spread) = self.spread(kind, 0) {
+                let verdict = if spread.median <= *limit { "holds" } else { "MISSED" };
+                println!("{verdict:<7} {kind}: {:?}, {limit:?} asked", spread.median);
+            }
+        }
         let most = self.kinds.iter().map(|kind| self.memory(kind, 0).0).max().unwrap_or_default();
         let verdict = if most <= MEMORY { "holds" } else { "MISSED" };
         println!("{verdict:<7} peak memory: {}, {} asked", megabytes(most), megabytes(MEMORY));
@@ -121,7 +137,11 @@ impl Report {
 }
 
 fn seconds(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64())
+    match duration.as_millis() {
+        // A part of a piece of work takes less than what three digits show.
+        0..100 => format!("{:.6}", duration.as_secs_f64()),
+        _ => format!("{:.3}", duration.as_secs_f64()),
+    }
 }
 
 fn megabytes(bytes: u64) -> String {

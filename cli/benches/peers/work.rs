@@ -1,4 +1,5 @@
-//! What the builders have to do: a context of ten thousand files with a Dockerfile, and a long chain of small steps.
+//! What the builders have to do: a context of ten thousand files with a Dockerfile, long chains of small steps, and many
+//! stages.
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -9,7 +10,6 @@ const DIRECTORIES: u64 = 100;
 const FILES_IN_EACH: u64 = 100;
 const SMALLEST: u64 = 1024;
 const LARGEST: u64 = 20 * 1024;
-const CHAIN: usize = 50;
 
 /// Lists the tree and writes 100 MB that no compressor makes smaller, then something small.
 const STEPS: &str = "WORKDIR /work\nCOPY . .\n\
@@ -57,11 +57,43 @@ impl Work {
         fs::write(path, format!("changed {number} times\n")).expect("the disk has room");
     }
 
-    /// A context with the chain of small steps, none of which was run in an earlier round.
-    pub fn chain(&self, round: usize) -> PathBuf {
-        let context = self.directory.join(format!("chain-{round}"));
+    /// A context with a chain of that many small steps, none of which was run in an earlier round. Each has its own words: two
+    /// equal commands on the same files are one step to kiln.
+    pub fn chain(&self, round: usize, steps: usize) -> PathBuf {
+        let mut text = format!("FROM {}\nENV ROUND={round}\n", self.base);
+        for step in 0..steps {
+            writeln!(text, "RUN true {step}").expect("a string takes everything");
+        }
+        self.dockerfile(&format!("chain-{steps}-{round}"), &text)
+    }
+
+    /// A context with that many stages, each with a step, all of which the last one needs. Its file `last` is copied there.
+    pub fn stages(&self, stages: usize) -> PathBuf {
+        let mut text = String::new();
+        for stage in 0..stages {
+            writeln!(text, "FROM {} AS s{stage}\nRUN echo {stage} > /out{stage}", self.base)
+                .expect("a string takes everything");
+        }
+        text.push_str("FROM scratch\n");
+        for stage in 0..stages {
+            writeln!(text, "COPY --from=s{stage} /out{stage} /").expect("a string takes everything");
+        }
+        text.push_str("COPY last /\n");
+        let context = self.dockerfile(&format!("stages-{stages}"), &text);
+        self.change_last(&context);
+        context
+    }
+
+    /// Gives the file that the last step copies another content.
+    pub fn change_last(&self, context: &Path) {
+        let number = self.changes.get() + 1;
+        self.changes.set(number);
+        fs::write(context.join("last"), format!("changed {number} times\n")).expect("the disk has room");
+    }
+
+    fn dockerfile(&self, name: &str, text: &str) -> PathBuf {
+        let context = self.directory.join(name);
         fs::create_dir_all(&context).expect("the disk is writable");
-        let text = format!("FROM {}\nENV ROUND={round}\n{}", self.base, "RUN true\n".repeat(CHAIN));
         fs::write(context.join("Dockerfile"), text).expect("the disk has room");
         context
     }

@@ -15,8 +15,10 @@ mod push;
 mod remove;
 mod run;
 mod save;
+mod serve;
 mod tag;
 mod version;
+mod why;
 
 use crate::error::CliError;
 use crate::flags::Command;
@@ -40,6 +42,8 @@ pub fn perform(command: Command, session: &Session) -> Result<u8, CliError> {
         Command::Inspect(flags) => inspect::perform(&flags, session),
         Command::History(flags) => history::perform(&flags, session),
         Command::Prune(flags) => prune::perform(&flags, session),
+        Command::Serve(flags) => serve::perform(&flags, session),
+        Command::Why(flags) => why::perform(&flags, session),
         Command::Version(flags) => version::perform(&flags),
         // `ungrouped` leaves none of these.
         Command::Image(_) | Command::Builder(_) | Command::System(_) | Command::Container(_) => Ok(()),

@@ -85,7 +85,7 @@ fn a_mode_counts_and_is_named() {
     fs::set_permissions(context.join("src/a"), fs::Permissions::from_mode(0o755)).unwrap();
     let again = steps(&env.build(&context, "app", &[]));
     let reason = again.step("COPY src").lines.join("\n");
-    assert!(reason.contains("mode of a 0644 -> 0755"), "{reason}");
+    assert!(reason.contains("mode of src/a 0644 -> 0755"), "{reason}");
 }
 
 #[test]

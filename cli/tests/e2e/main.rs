@@ -33,8 +33,10 @@ mod mounts;
 mod named_contexts;
 mod rawjson;
 mod run;
+mod scheduling;
 mod shared_cache;
 mod trace;
+mod why;
 mod zoo;
 
 /// The web server of the registry's own tests: what downloads are tested with is the same everywhere.

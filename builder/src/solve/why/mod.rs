@@ -34,6 +34,9 @@ use crate::error::{BuildError, StepError};
 /// How many changes of a step the account keeps; the others are counted.
 const MOST_CHANGES: usize = 1000;
 
+/// How many steps of stages that a build did not need its account goes on to remember.
+const MOST_ELSEWHERE: usize = 500;
+
 /// What is found out in the course of a build.
 pub(super) struct Why {
     begun: Timestamp,
@@ -126,6 +129,13 @@ impl Why {
         self.result(id, key, record.layer.as_ref(), false);
     }
 
+    /// How large the layer is that the cache answered with, uncompressed.
+    pub(super) fn sized(&self, id: VertexId, size: u64) {
+        if let Some(step) = locked(&self.steps).get_mut(&id) {
+            step.size = Some(size);
+        }
+    }
+
     /// The cache had no answer, for these reasons.
     pub(super) fn missed(
         &self,
@@ -180,7 +190,9 @@ impl Why {
                         let info = solve.store.layers().info(layer).map_err(StoreError::from)?;
                         step.size = info.map(|info| info.size);
                     }
-                    step.last = step.last.or(self.ancestor(solve, id)?.map(|ancestor| ancestor.key));
+                    if step.last.is_none() {
+                        step.last = self.ancestor(solve, id)?.map(|ancestor| ancestor.key);
+                    }
                     step
                 }
                 None => StepAccount {
@@ -204,7 +216,8 @@ impl Why {
     fn elsewhere(&self, solve: &Solve, steps: &[StepAccount]) -> Result<Vec<Trace>, BuildError> {
         let stages: HashSet<&str> = steps.iter().map(|step| step.stage.as_str()).collect();
         let traces = self.last(solve)?.map(traces).unwrap_or_default();
-        Ok(traces.into_iter().filter(|trace| !stages.contains(trace.stage.as_str())).collect())
+        let others = traces.into_iter().filter(|trace| !stages.contains(trace.stage.as_str()));
+        Ok(others.take(MOST_ELSEWHERE).collect())
     }
 
     fn last(&self, solve: &Solve) -> Result<Option<&BuildAccount>, BuildError> {

@@ -1,10 +1,10 @@
 //! What went wrong in a build, shown at its place: mistakes in the Dockerfile, warnings, a step that failed.
 
-use kiln_builder::{BuildError, Place};
-use kiln_graph::Location;
+use kiln_builder::{BuildError, NotCached, Place};
 use kiln_parser::span::Span;
 use kiln_parser::{Diagnostic, Severity};
 
+use super::place;
 use super::source::BuildSource;
 use crate::error::CliError;
 use crate::output::progress::tracker::visible;
@@ -59,19 +59,29 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
         BuildError::Step { name, location, log, cause } => {
             let mut text = last_lines(name, log);
             if let Some(location) = location {
-                let diagnostic =
-                    at_place(location, kiln_builder::text::chain(&**cause), hint(&error, source));
+                let span = place::of(&error, location, &source.text);
+                let diagnostic = at_place(span, kiln_builder::text::chain(&**cause), hint(&error, source));
                 text.push_str(&kiln_parser::render(&[diagnostic], &source.text, &source.name, color));
             }
             text
         }
+        BuildError::NotCached { steps } => not_cached(steps),
         _ => String::new(),
     };
     CliError::Build { source: Box::new(error), excerpt }
 }
 
+/// The steps that had to be cached, one a line, each with its reason.
+fn not_cached(steps: &[NotCached]) -> String {
+    let lines = steps.iter().map(|NotCached { name, reason }| {
+        let reason = reason.as_deref().unwrap_or("it follows from a step that is not cached");
+        format!("not cached: {name}: {reason}\n")
+    });
+    lines.collect()
+}
+
 /// What the user can do; a pattern that leaves a file out is shown with its line.
-fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
+pub fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
     let ignored = error.ignored_by().and_then(|(place, rule)| {
         let (file, pattern) = match place {
             Place::NamedContext { name } => source.named.ignore_line(name, rule)?,
@@ -80,11 +90,11 @@ fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
         let line = file.lines.get(rule)?;
         Some(format!("it exists, but line {line} of {} leaves it out: `{pattern}`", file.name))
     });
-    ignored.or_else(|| error.hint())
+    let outside = || place::outside(error, error.location()?, &source.text);
+    ignored.or_else(|| error.hint()).or_else(outside)
 }
 
-fn at_place(location: &Location, message: String, hint: Option<String>) -> Diagnostic {
-    let span = Span::new(location.range.start, location.range.end);
+fn at_place(span: Span, message: String, hint: Option<String>) -> Diagnostic {
     let diagnostic = Diagnostic::error("step-failed", message, span);
     match hint {
         Some(hint) => diagnostic.with_help(hint),

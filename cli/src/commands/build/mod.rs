@@ -10,6 +10,7 @@ mod credentials;
 mod elsewhere;
 mod failure;
 mod options;
+mod place;
 mod raw;
 mod require;
 mod results;
