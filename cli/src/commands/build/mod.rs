@@ -132,14 +132,13 @@ impl Job<'_> {
         let findings = self.findings(&diagnostics);
         let Some(plan) = lowered.plan else { return Err(findings.into_error()) };
         drop(self.warnings.set(findings.warnings()));
-        self.solve(builder, plan, bases, caches, progress).await
+        self.solve(builder, (plan, bases, required), caches, progress).await
     }
 
     async fn solve(
         &self,
         builder: &Builder,
-        plan: Plan,
-        bases: kiln_builder::Bases,
+        (plan, bases, require_cached): (Plan, Bases, RequireCached),
         caches: &SharedCaches,
         progress: &Progress,
     ) -> Result<ImageRecord, CliError> {
