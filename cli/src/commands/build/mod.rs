@@ -20,7 +20,7 @@ mod source;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use kiln_builder::{BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy, SharedCaches};
+use kiln_builder::{Bases, BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy, RequireCached, SharedCaches};
 use kiln_cache::ImageRecord;
 use kiln_graph::lower::{LowerOptions, lower};
 use kiln_graph::op::Source;
