@@ -3,7 +3,7 @@
 //! Pure: the text is returned, the command line prints it. annotate-snippets draws; here each finding is cut out
 //! of the source, so that the cost of drawing does not grow with the file.
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::span::Span;
@@ -18,7 +18,12 @@ pub fn render(diagnostics: &[Diagnostic], source: &str, file_name: &str, color: 
     let starts = line_starts(source);
     let excerpt = |diagnostic: &Diagnostic| {
         let title = level(diagnostic.severity).primary_title(diagnostic.message.as_str()).id(diagnostic.code);
-        let group = title.element(snippet(diagnostic, source, &starts, file_name));
+        let group = if diagnostic.span == Span::default() {
+            // It is about the file as a whole, or about what was asked of it: no line is to blame.
+            title.element(Origin::path(file_name))
+        } else {
+            title.element(snippet(diagnostic, source, &starts, file_name))
+        };
         let mut text = renderer.render(&[with_remarks(group, diagnostic)]);
         text.push('\n');
         text
@@ -125,6 +130,13 @@ error[unknown-instruction]: unknown instruction: RNU
         assert!(text.contains("--> f:1:1\n") && text.contains("1 | RNU b\n  | ^^^\n"), "{text}");
         let mark = [Diagnostic::error("x", "m", Span::new(0, 2))];
         assert!(render(&mark, source, "f", false).contains("--> f:1:1\n"));
+    }
+
+    #[test]
+    fn what_is_about_no_line_shows_none() {
+        let one = [Diagnostic::error("x", "m", Span::default()).with_help("h")];
+        let text = render(&one, "FROM a\n", "f", false);
+        assert_eq!(text, "error[x]: m\n--> f\n = help: h\n");
     }
 
     #[test]
