@@ -73,9 +73,22 @@ impl Environment {
         flags.insecure_registry.iter().cloned().chain(listed).collect()
     }
 
+    /// What the store is kept within while it is written to: KILN_KEEP_STORAGE.
+    pub fn keep_storage(&self) -> Option<&str> {
+        self.variable("KILN_KEEP_STORAGE").filter(|size| !size.is_empty())
+    }
+
     /// The platform asked for by DOCKER_DEFAULT_PLATFORM, as docker honours it.
     pub fn default_platform(&self) -> Option<&str> {
         self.variable("DOCKER_DEFAULT_PLATFORM").filter(|platform| !platform.is_empty())
+    }
+
+    /// Where devices are described: KILN_CDI_DIRS (colon-separated, later ones win), or the usual directories.
+    pub fn device_directories(&self) -> Vec<PathBuf> {
+        match self.variables.get("KILN_CDI_DIRS").filter(|value| !value.is_empty()) {
+            Some(listed) => std::env::split_paths(listed).filter(|path| !path.as_os_str().is_empty()).collect(),
+            None => ["/etc/cdi", "/var/run/cdi", "/etc/buildkit/cdi"].map(PathBuf::from).to_vec(),
+        }
     }
 
     /// The kind of progress asked for by BUILDKIT_PROGRESS, as docker honours it.

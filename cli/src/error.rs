@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_builder::images::ImageError;
 use kiln_builder::{BuildError, CacheExportError, ContextError, RunError};
-use kiln_cache::StoreError;
+use kiln_cache::{CacheMountError, StoreError};
 use kiln_registry::{PlatformError, ReferenceError, RegistryError, StorageError};
 
 /// The signal of Ctrl-C.
@@ -78,6 +78,9 @@ pub enum CliError {
     /// A shared cache is nowhere, or could not be written and had to be.
     #[error(transparent)]
     Cache(Box<CacheFailure>),
+    /// Something could not be done with a cache mount.
+    #[error(transparent)]
+    Mount(Box<CacheMountError>),
     /// The registry client could not be made.
     #[error(transparent)]
     Registry(Box<RegistryError>),
@@ -252,6 +255,14 @@ impl CliError {
                 CacheFailure::Open(error) => error.hint(),
                 CacheFailure::Export(error) => error.hint(),
             },
+            Self::Mount(error) => match &**error {
+                CacheMountError::Unknown { .. } => Some("`kiln cache ls` shows those that there are".to_owned()),
+                CacheMountError::InUse { .. } => Some("wait until the build is done".to_owned()),
+                CacheMountError::Unpack { .. } | CacheMountError::Mismatch { .. } => {
+                    Some("the cache mount is what it was before".to_owned())
+                }
+                _ => None,
+            },
             Self::Store(_) => Some("--root or KILN_ROOT names another directory for the store".to_owned()),
             _ => None,
         }
@@ -261,6 +272,12 @@ impl CliError {
 impl From<ContextError> for CliError {
     fn from(error: ContextError) -> Self {
         Self::Context(Box::new(error))
+    }
+}
+
+impl From<CacheMountError> for CliError {
+    fn from(error: CacheMountError) -> Self {
+        Self::Mount(Box::new(error))
     }
 }
 

@@ -35,8 +35,16 @@ fn main() -> ExitCode {
 /// Performs the command; also says whether it was `run`, whose exit codes are mostly its process's.
 fn perform(cli: Cli) -> (Result<u8, CliError>, bool) {
     let run = matches!(cli.command, Command::Run(_));
-    let session = Session { environment: Environment::read(), flags: cli.global };
-    (commands::perform(cli.command, &session), run)
+    let session = Session::new(Environment::read(), cli.global);
+    let result = commands::perform(cli.command, &session);
+    if !matches!(result, Err(CliError::Interrupted { .. }))
+        && let Err(error) = session.settle()
+    {
+        // What was asked for is done: a store that is too large is worth a word, and no failure.
+        let text = CliError::from(error).report().map(|report| report.to_text()).unwrap_or_default();
+        output::remark(&format!("warning: no room could be made in the store\n{}", text.trim_end()));
+    }
+    (result, run)
 }
 
 /// Tells what went wrong, if there is anything to tell, and gives the exit code.

@@ -4,15 +4,16 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use kiln_builder::images::Images;
 use kiln_builder::{Builder, BuilderOptions};
-use kiln_cache::Store;
-use kiln_registry::{Client, ClientOptions, Platform, Proxies};
+use kiln_cache::{Store, StoreError};
+use kiln_registry::{Access, AccessKeys, Client, ClientOptions, Platform, Proxies};
 
-use crate::commands::build::shared;
 use crate::environment::Environment;
 use crate::error::CliError;
+use crate::flags::amount;
 use crate::flags::build::ProgressKind;
 use crate::flags::{GlobalFlags, jobs};
 use crate::output::progress::View;
@@ -34,18 +35,45 @@ pub struct Session {
     pub environment: Environment,
     /// Flags that every command takes.
     pub flags: GlobalFlags,
+    store: OnceLock<Store>,
 }
 
 impl Session {
-    /// Opens the store, which is made if there is none.
+    /// The surroundings, as they were found.
+    pub fn new(environment: Environment, flags: GlobalFlags) -> Self {
+        Self { environment, flags, store: OnceLock::new() }
+    }
+
+    /// The store, which is opened once, and made if there is none.
     pub fn store(&self) -> Result<Store, CliError> {
+        if let Some(store) = self.store.get() {
+            return Ok(store.clone());
+        }
         let root = self.environment.store_root(&self.flags).ok_or_else(|| {
             CliError::usage_with_hint(
                 "there is no place for the store: HOME is not set",
                 "set --root or KILN_ROOT",
             )
         })?;
-        Ok(Store::open(&root)?)
+        let limit = self.flags.keep_storage.as_deref().or_else(|| self.environment.keep_storage());
+        let limit = limit.map(Self::size).transpose()?;
+        let store = Store::open(&root)?;
+        if let Some(limit) = limit {
+            store.keep_within(limit);
+        }
+        Ok(self.store.get_or_init(|| store).clone())
+    }
+
+    /// Makes room in the store if it has a limit and the command has written to it.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.store.get().map_or(Ok(()), Store::settle)
+    }
+
+    /// A size that a flag or the environment names.
+    pub fn size(text: &str) -> Result<u64, CliError> {
+        amount::size(text).ok_or_else(|| {
+            CliError::usage_with_hint(format!("`{text}` is no size to keep"), "write a number and a unit: 10GB, 512MB, 0")
+        })
     }
 
     /// The registry client; nothing is read or asked before its first request.
@@ -55,7 +83,7 @@ impl Session {
             insecure: self.environment.insecure_registries(&self.flags),
             certs_dir: Some(PathBuf::from(CERTIFICATES)),
             proxies: self.proxies(),
-            access: shared::access(&self.environment),
+            access: self.access(),
             ..ClientOptions::default()
         })?)
     }
@@ -121,6 +149,19 @@ impl Session {
         std::io::stdout().is_terminal() && self.environment.allows_color()
     }
 
+    /// What the environment says about whoever uses places of shared caches.
+    fn access(&self) -> Access {
+        let variable = |name: &str| {
+            self.environment.variable(name).filter(|value| !value.is_empty()).map(str::to_owned)
+        };
+        let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
+        let session_token = variable("AWS_SESSION_TOKEN");
+        Access {
+            keys: keys.map(|(id, secret)| AccessKeys { id, secret, session_token }),
+            token: variable("ACTIONS_RUNTIME_TOKEN"),
+        }
+    }
+
     fn proxies(&self) -> Proxies {
         let either = |upper: &str| {
             let lower = upper.to_ascii_lowercase();
@@ -156,7 +197,7 @@ mod tests {
     use super::*;
 
     fn session(variables: &[(&str, &str)]) -> Session {
-        Session { environment: Environment::of(variables, true), flags: GlobalFlags::default() }
+        Session::new(Environment::of(variables, true), GlobalFlags::default())
     }
 
     #[test]
@@ -186,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_store_needs_a_place() {
-        let nowhere = Session { environment: Environment::of(&[], false), flags: GlobalFlags::default() };
+        let nowhere = Session::new(Environment::of(&[], false), GlobalFlags::default());
         assert!(nowhere.store().unwrap_err().to_string().contains("HOME"));
     }
 }

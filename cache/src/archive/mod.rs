@@ -9,6 +9,6 @@ mod packing;
 mod tests;
 
 pub use entries::{ArchiveError, Entries, entries};
-pub use packing::{Packing, SNIFF, decoder, sniff};
+pub use packing::{Encoder, Packing, SNIFF, decoder, encoder, sniff};
 
 pub(crate) use packing::unpacked;

@@ -1,6 +1,6 @@
 //! Compression by its first bytes, and the readers for it.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 
 use crate::archive::ArchiveError;
 use crate::tarfile::read::read_full;
@@ -82,4 +82,57 @@ fn decode<'a>(
             Box::new(decoder)
         }
     })
+}
+
+/// Packs what is written to it.
+pub enum Encoder<W: Write> {
+    /// As it is.
+    Plain(W),
+    /// gzip.
+    Gzip(flate2::write::GzEncoder<W>),
+    /// Zstandard.
+    Zstd(zstd::stream::write::Encoder<'static, W>),
+}
+
+/// A writer that packs. Archives that leave the machine are gzip or zstd: for another packing this is an error.
+pub fn encoder<W: Write>(packing: Packing, out: W) -> io::Result<Encoder<W>> {
+    match packing {
+        Packing::Plain => Ok(Encoder::Plain(out)),
+        Packing::Gzip => {
+            Ok(Encoder::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default())))
+        }
+        Packing::Zstd => {
+            Ok(Encoder::Zstd(zstd::stream::write::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?))
+        }
+        Packing::Bzip2 | Packing::Xz => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+impl<W: Write> Encoder<W> {
+    /// Writes the end, without which it is not readable, and gives back where it was written.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Encoder::Plain(out) => Ok(out),
+            Encoder::Gzip(encoder) => encoder.finish(),
+            Encoder::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Encoder::Plain(out) => out.write(bytes),
+            Encoder::Gzip(encoder) => encoder.write(bytes),
+            Encoder::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Encoder::Plain(out) => out.flush(),
+            Encoder::Gzip(encoder) => encoder.flush(),
+            Encoder::Zstd(encoder) => encoder.flush(),
+        }
+    }
 }

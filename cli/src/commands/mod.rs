@@ -5,6 +5,7 @@
 
 mod build;
 mod destination;
+mod cache;
 mod history;
 mod images;
 mod inspect;
@@ -17,11 +18,12 @@ mod run;
 mod save;
 mod serve;
 mod tag;
+mod usage;
 mod version;
 mod why;
 
 use crate::error::CliError;
-use crate::flags::Command;
+use crate::flags::{Command, SystemCommand};
 use crate::session::Session;
 
 /// Performs a command and gives its exit code.
@@ -42,6 +44,9 @@ pub fn perform(command: Command, session: &Session) -> Result<u8, CliError> {
         Command::Inspect(flags) => inspect::perform(&flags, session),
         Command::History(flags) => history::perform(&flags, session),
         Command::Prune(flags) => prune::perform(&flags, session),
+        Command::Du(flags) => usage::perform(&flags, session),
+        Command::Cache(command) => cache::perform(&command, session),
+        Command::System(SystemCommand::Df(flags)) => usage::summary(&flags, session),
         Command::Serve(flags) => serve::perform(&flags, session),
         Command::Why(flags) => why::perform(&flags, session),
         Command::Version(flags) => version::perform(&flags),

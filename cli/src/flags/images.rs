@@ -87,17 +87,6 @@ pub struct HistoryFlags {
     pub image: String,
 }
 
-/// `kiln prune [OPTIONS]`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct PruneFlags {
-    /// Remove the build cache, cache mounts and untagged images too, not just what nothing refers to
-    #[arg(short, long)]
-    pub all: bool,
-    /// Do not ask first
-    #[arg(short, long)]
-    pub force: bool,
-}
-
 /// `kiln version [OPTIONS]`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct VersionFlags {

@@ -4,6 +4,7 @@
 //! command has its own file. What a flag means once the environment and the store are known is decided in
 //! [`crate::commands`]. Called by `main`; reads nothing but its arguments.
 
+pub mod amount;
 pub mod boolean;
 pub mod build;
 pub mod cache;
@@ -15,6 +16,7 @@ pub mod jobs;
 pub mod output;
 pub mod run;
 pub mod serve;
+pub mod storage;
 pub mod transfer;
 pub mod unsupported;
 pub mod why;
@@ -26,9 +28,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use build::BuildFlags;
-use images::{HistoryFlags, ImagesFlags, InspectFlags, PruneFlags, RemoveFlags, TagFlags, VersionFlags};
+use images::{HistoryFlags, ImagesFlags, InspectFlags, RemoveFlags, TagFlags, VersionFlags};
 use run::RunFlags;
 use serve::ServeFlags;
+use storage::{CacheCommand, DiskUsageFlags, PruneFlags, SummaryFlags};
 use transfer::{LoadFlags, PullFlags, PushFlags, SaveFlags};
 use why::WhyFlags;
 
@@ -65,6 +68,9 @@ pub struct GlobalFlags {
     /// Registry host that may be spoken to over plain HTTP or with a certificate nobody vouches for
     #[arg(long, global = true, value_name = "HOST", help_heading = "Global options")]
     pub insecure_registry: Vec<String>,
+    /// Remove what was used least recently while the store takes more than this (10GB); also KILN_KEEP_STORAGE
+    #[arg(long, global = true, value_name = "SIZE", alias = "max-used-space", help_heading = "Global options")]
+    pub keep_storage: Option<String>,
 }
 
 /// The commands, under their short names and under docker's groups. One value a process: its size is of no account.
@@ -98,6 +104,11 @@ pub enum Command {
     Why(WhyFlags),
     /// Remove what no image and no build needs
     Prune(PruneFlags),
+    /// Show what takes how much room in the store
+    Du(DiskUsageFlags),
+    /// Manage cache mounts: list, remove, export, import
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Serve BuildKit's clients (buildctl, docker buildx)
     Serve(ServeFlags),
     /// Show the version
@@ -153,6 +164,8 @@ pub enum BuilderCommand {
     /// Build an image from a Dockerfile
     #[command(visible_alias = "b")]
     Build(BuildFlags),
+    /// Show what takes how much room in the store
+    Du(DiskUsageFlags),
     /// Remove build cache
     Prune(PruneFlags),
 }
@@ -160,6 +173,8 @@ pub enum BuilderCommand {
 /// `kiln system …`.
 #[derive(Debug, Subcommand)]
 pub enum SystemCommand {
+    /// Show how much images, build cache and cache mounts take
+    Df(SummaryFlags),
     /// Remove what no image and no build needs
     Prune(PruneFlags),
 }
@@ -177,6 +192,7 @@ impl Command {
         match self {
             Self::Image(command) => command.ungrouped(),
             Self::Builder(BuilderCommand::Build(flags)) => Self::Build(flags),
+            Self::Builder(BuilderCommand::Du(flags)) => Self::Du(flags),
             Self::Builder(BuilderCommand::Prune(flags)) | Self::System(SystemCommand::Prune(flags)) => {
                 Self::Prune(flags)
             }
@@ -263,7 +279,7 @@ fn stop(error: &clap::Error, args: &[OsString]) -> Stop {
 }
 
 fn see_help(words: &[&str]) -> String {
-    let groups = ["image", "builder", "buildx", "system", "container"];
+    let groups = ["image", "builder", "buildx", "system", "container", "cache"];
     let command =
         words.iter().take(if words.first().is_some_and(|word| groups.contains(word)) { 2 } else { 1 });
     let command: Vec<&str> = std::iter::once("kiln").chain(command.copied()).collect();

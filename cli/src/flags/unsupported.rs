@@ -121,12 +121,11 @@ const IMAGES: &[&str] = &[
     "--size",
     "-s",
     "--tree",
-    "--volumes",
 ];
 
 /// Commands of docker that kiln does not have yet.
 const COMMANDS: &[&str] = &[
-    "attach", "bake", "commit", "compose", "config", "context", "cp", "create", "df", "diff", "du", "events",
+    "attach", "bake", "commit", "compose", "config", "context", "cp", "create", "diff", "events",
     "exec", "export", "import", "info", "inspect", "kill", "login", "logout", "logs", "ls", "manifest",
     "network", "node", "pause", "plugin", "port", "ps", "rename", "restart", "rm", "search", "secret",
     "service", "stack", "start", "stats", "stop", "swarm", "top", "trust", "unpause", "update", "volume",
@@ -174,8 +173,8 @@ mod tests {
         assert_eq!(explain(&[], "--x"), None);
         assert_eq!(explain_command(&["ps", "-a"]), Some("`docker ps` is not supported yet".to_owned()));
         assert_eq!(
-            explain_command(&["system", "df"]),
-            Some("`docker system df` is not supported yet".to_owned())
+            explain_command(&["system", "info"]),
+            Some("`docker system info` is not supported yet".to_owned())
         );
         assert_eq!(explain_command(&["rum"]), None);
         assert_eq!(explain_command(&[]), None);

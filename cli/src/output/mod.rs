@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod listing;
 pub mod progress;
 pub mod size;
+pub mod storage;
 pub mod table;
 pub mod template;
 
@@ -32,6 +33,11 @@ pub fn print_line(text: &str) -> Result<(), CliError> {
 fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(CliError::standard_output)
+}
+
+/// Writes whole lines to standard error, as they are.
+pub fn lines(lines: &[u8]) {
+    drop(std::io::stderr().lock().write_all(lines));
 }
 
 /// Writes a line to standard error. Nobody can be told when that fails.

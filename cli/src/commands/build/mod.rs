@@ -20,7 +20,10 @@ mod source;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use kiln_builder::{Bases, BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy, RequireCached, SharedCaches};
+use kiln_builder::{
+    Bases, BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy, RequireCached,
+    SharedCaches,
+};
 use kiln_cache::ImageRecord;
 use kiln_graph::lower::{LowerOptions, lower};
 use kiln_graph::op::Source;
@@ -74,6 +77,8 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     };
     let quiet = [ProgressKind::Quiet, ProgressKind::RawJson].contains(&kind);
     let builder = session.builder_for(flags.jobs)?;
+    // From the first look at a base until the image has its names.
+    let _in_use = builder.store.use_lock()?;
     let images = builder.images();
     let (job_ref, builder, images) = (&job, &builder, &images);
     let work = |progress: Progress| async move {
