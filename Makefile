@@ -4,7 +4,7 @@
 #   make test    format, lints, documentation, unit and end-to-end tests: what CI runs
 #   make audit   known vulnerabilities of the dependencies (needs the network)
 #   make bench   kiln and the builders that are installed, on the same work in turns
-#   make fuzz    random inputs for parser, expansion, ignore files and archives, each for FUZZ_SECONDS (30)
+#   make fuzz    random inputs for parser, lowering, expansion, ignore files and archives, each for FUZZ_SECONDS (30)
 #   make build   the release binary
 #   make images  the base images of demo, tests and benchmark
 #   make clean   removes what these made
