@@ -152,17 +152,6 @@ fn bucket(
     Ok((Location::Bucket(place), access))
 }
 
-/// What the environment says about whoever uses places of shared caches.
-pub fn access(environment: &Environment) -> Access {
-    let variable = |name: &str| filled(environment, name).map(str::to_owned);
-    let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
-    let session_token = variable("AWS_SESSION_TOKEN");
-    Access {
-        keys: keys.map(|(id, secret)| AccessKeys { id, secret, session_token }),
-        token: variable("ACTIONS_RUNTIME_TOKEN"),
-    }
-}
-
 fn filled<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
     environment.variable(name).filter(|value| !value.is_empty())
 }
@@ -234,7 +223,6 @@ mod tests {
         let places: Vec<String> = caches.imports.iter().map(|import| import.location.to_string()).collect();
         assert_eq!(places, ["library/a:latest", "s3://b/manifests/kiln", "the Actions cache `default`"]);
         assert!(caches.imports.iter().all(|import| import.access.is_none()));
-        assert!(access(&environment).keys.is_some());
         let nothing = Environment::of(&[], true);
         for text in ["type=s3,region=r", "type=s3,bucket=b", "type=gha"] {
             assert!(Caches::read(&flags(&[text], &[], &[]), &nothing).is_err(), "{text}");
