@@ -44,13 +44,21 @@ pub(super) async fn run(
     remember_listings(solve, &selections)?;
     let command = command(solve, vertex, op, &root).await?;
     let step = Arc::new(asked.step);
-    let began = Instant::now();
+    let waits_inside = command.slots.is_some();
     let running = exec::run(solve.store.clone(), command, Arc::clone(&step));
-    let running = async { running.await.map_err(|CommandFailure { cause, log }| Failure { cause, log }) };
-    let outcome = solve.work.execute(running).await;
+    let running = async {
+        let began = Instant::now();
+        let info = running.await.map_err(|CommandFailure { cause, log }| Failure { cause, log })?;
+        Ok((info, began))
+    };
+    let outcome = if waits_inside {
+        solve.work.execute_when_ready(running).await
+    } else {
+        solve.work.execute(running).await
+    };
     let step = Arc::into_inner(step);
     match outcome {
-        Ok(info) => {
+        Ok((info, began)) => {
             let layer = keep(solve, (id, vertex), &step_key, &info, began)?;
             same_root::remember(solve, &step_key, &root)?;
             if let Some(step) = step {
@@ -80,7 +88,9 @@ async fn command(solve: &Solve, vertex: &Vertex, op: &Exec, root: &Snapshot) -> 
     restore_caches(solve, op, &inputs).await?;
     let (host, credentials) = (Arc::clone(&solve.host), Arc::clone(&solve.credentials));
     let devices = Arc::clone(&solve.devices);
-    Ok(Command { op: op.clone(), trees, inputs, host, credentials, devices })
+    // Others may hold its caches for long.
+    let slots = mounts::may_wait(op).then(|| solve.work.slots());
+    Ok(Command { op: op.clone(), trees, inputs, host, credentials, devices, slots })
 }
 
 /// Brings cache mounts that travel with a shared cache and are not here.

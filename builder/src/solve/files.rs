@@ -49,10 +49,12 @@ pub(super) async fn run(
         asked.step.note(format!("nothing matches {pattern}"));
     }
     remember_listings(solve, &selections)?;
-    let began = Instant::now();
-    let writing = async { Ok(write(solve, id, vertex, op, &below, selections).await?) };
+    let writing = async {
+        let began = Instant::now();
+        Ok((write(solve, id, vertex, op, &below, selections).await?, began))
+    };
     match solve.work.execute(writing).await {
-        Ok(info) => {
+        Ok((info, began)) => {
             let layer = keep(solve, (id, vertex), &step_key, &info, began)?;
             asked.step.done();
             Ok(root.with(layer))

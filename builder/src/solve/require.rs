@@ -66,11 +66,24 @@ impl Work {
             let _slot = self.slots.acquire().await.map_err(|_| StepError::Cancelled)?;
             work.await
         };
+        self.execute_when_ready(with_slot).await
+    }
+
+    /// Executes a step that takes a slot by itself once it has all it needs, unless there is nothing to be executed any more.
+    pub(super) async fn execute_when_ready<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
             () = self.refused.cancelled() => Err(StepError::Cancelled.into()),
-            result = with_slot => result,
+            result = work => result,
         }
+    }
+
+    /// Where a step takes its slot.
+    pub(super) fn slots(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.slots)
     }
 }
 

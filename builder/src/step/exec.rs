@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kiln_cache::{LayerInfo, Store, View};
 use kiln_graph::op::{Exec, Network, Security};
 use kiln_sandbox::{Exit, Root, RunSpec, Sandbox, Signaller, Stdin, Stdio};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::mounts::{self, Credentials, Layers, Prepared, Sources};
 use super::{lower_directories, user};
@@ -50,6 +52,8 @@ pub(crate) struct Command {
     pub(crate) host: Arc<Host>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) devices: Arc<Devices>,
+    /// Where a command takes its slot that may have to wait for its caches; `None` if it has one.
+    pub(crate) slots: Option<Arc<Semaphore>>,
 }
 
 /// A command that gave no layer.
@@ -113,11 +117,12 @@ fn execute(
     step: &Step,
     killed: &Mutex<Killed>,
 ) -> Result<LayerInfo, CommandFailure> {
-    let Command { op, trees, inputs, host, credentials, devices } = command;
+    let Command { op, trees, inputs, host, credentials, devices, slots } = command;
     let note = |text: String| step.note(text);
     let sources = Sources { store, inputs: &inputs, credentials: &credentials, note: &note };
     let mut prepared = mounts::prepare(&op, &sources)?;
-    // Waiting for a cache may have taken long.
+    let _slot = slots.map(|slots| Handle::current().block_on(slots.acquire_owned()));
+    // Waiting may have taken long.
     if is_dropped(killed) {
         return Err(StepError::Cancelled.into());
     }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kiln_cache::{CacheDirectory, CacheName, DiffId, Draft, NodeKind, Store, StoreError, View};
-use kiln_graph::op::{Exec, ExecMount};
+use kiln_graph::op::{Exec, ExecMount, Sharing};
 use kiln_sandbox::{Mount, MountKind};
 
 use self::relay::Relay;
@@ -192,6 +192,14 @@ impl Prepared {
     fn show(&mut self, target: &str, kind: MountKind) {
         self.mounts.push(Mount { target: target.to_owned(), kind });
     }
+}
+
+/// Whether preparing the mounts of `op` may have to wait until another command has done with a cache.
+pub(crate) fn may_wait(op: &Exec) -> bool {
+    op.mounts.iter().any(|mount| match mount {
+        ExecMount::Cache(cache) => cache.sharing != Sharing::Private,
+        _ => false,
+    })
 }
 
 /// The inputs that the mounts of `op` show.
