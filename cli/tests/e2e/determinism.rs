@@ -67,3 +67,20 @@ fn exports_are_the_same_bytes() {
         assert!(save("one.tar") == save("two.tar"), "two {format} archives of one image differ");
     }
 }
+
+#[test]
+fn an_image_bears_the_time_that_the_build_was_given() {
+    let env = TestEnvironment::new();
+    let text = "FROM scratch\nCOPY <<EOF /file\nx\nEOF\nCMD [\"/file\"]\n";
+    let context = env.dockerfile("dated", text);
+    let time = |tag: &str| env.run(["inspect", "--format", "{{.Created}}", tag]).ok().trim().to_owned();
+    env.build(&context, "undated", &[]).ok();
+    env.build(&context, "dated", &["--build-arg", "SOURCE_DATE_EPOCH=1700000000"]).ok();
+    assert_eq!(time("dated"), "2023-11-14T22:13:20Z");
+    assert_ne!(time("undated"), time("dated"));
+    let other = env.another_store("other");
+    other.build(&context, "dated", &["--build-arg", "SOURCE_DATE_EPOCH=1700000000"]).ok();
+    assert_eq!(other.id("dated"), env.id("dated"), "nothing else of the image has a time");
+    let wrong = env.build(&context, "wrong", &["--build-arg", "SOURCE_DATE_EPOCH=today"]).fails();
+    assert!(wrong.contains("invalid SOURCE_DATE_EPOCH: today"), "{wrong}");
+}

@@ -28,7 +28,6 @@ mod hostile;
 mod idle;
 mod interrupt;
 mod keys;
-mod keys;
 mod mounts;
 mod named_contexts;
 mod rawjson;
