@@ -41,6 +41,26 @@ where
     result
 }
 
+/// Does asynchronous work that ends by itself once `stop` is cancelled, which the first signal does; a second one ends
+/// it at once.
+pub fn until_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
+        let mut endings = Endings::watch()?;
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            result = &mut work => return Ok(result),
+            _ = endings.next() => stop.cancel(),
+        }
+        tokio::select! {
+            result = work => Ok(result),
+            signal = endings.next() => Err(CliError::Interrupted { signal }),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}
+
 /// A runtime with a thread for each core, and at least two, so that work goes on while one thread writes.
 pub fn runtime() -> Result<Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread()

@@ -23,7 +23,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kiln-registry", &[]),
     ("kiln-graph", &["kiln-parser"]),
     ("kiln-builder", &["kiln-cache", "kiln-graph", "kiln-registry", "kiln-sandbox"]),
-    ("kiln", &["kiln-builder", "kiln-cache", "kiln-graph", "kiln-parser", "kiln-registry", "kiln-sandbox"]),
+    ("kiln-server", &["kiln-builder", "kiln-cache", "kiln-graph", "kiln-parser", "kiln-registry"]),
+    (
+        "kiln",
+        &[
+            "kiln-builder",
+            "kiln-cache",
+            "kiln-graph",
+            "kiln-parser",
+            "kiln-registry",
+            "kiln-sandbox",
+            "kiln-server",
+        ],
+    ),
 ];
 
 /// Crates that only one room may use: each stands for a power that the others do without.
@@ -32,6 +44,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("rustls", "kiln-registry"),
     ("libc", "kiln-sandbox"),
     ("seccompiler", "kiln-sandbox"),
+    ("tonic", "kiln-server"),
     ("clap", "kiln"),
     ("anyhow", "kiln"),
 ];
@@ -39,7 +52,7 @@ const RESERVED: &[(&str, &str)] = &[
 /// Words that only the code of some directories may contain. Tests may contain them all.
 const CONFINED: &[(&[&str], &[&str])] = &[
     (&["unsafe "], &["sandbox"]),
-    (&["ToSocketAddrs", "tokio::net::", "reqwest::", "TcpStream", "TcpListener", "UdpSocket"], &["registry"]),
+    (&["ToSocketAddrs", "tokio::net::", "reqwest::", "TcpStream", "TcpListener", "UdpSocket"], &["registry", "server"]),
     (&["println!", "eprintln!", "print!", "eprint!", "io::stdout()", "io::stderr()"], &["cli"]),
     (&["env::var(", "env::var_os(", "env::vars(", "env::vars_os("], &["cli"]),
 ];

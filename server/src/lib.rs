@@ -1,5 +1,26 @@
-//! The builder as a daemon that BuildKit's clients talk to.
+//! The builder as a daemon: BuildKit's clients (`buildctl`, `docker buildx`) build on kiln.
+//!
+//! A client opens a session, which makes it a server on the same connection ([`session`]); asks for a build
+//! ([`control`]), which it drives itself or leaves to a frontend ([`bridge`], [`frontend`]); watches it ([`status`]); and
+//! is sent what it wanted of the result ([`export`]). Everything that is built, is built by `kiln-builder`. Called by the
+//! command line; uses the parser, the graph, the cache's records, the registry's references and the builder. It prints
+//! nothing and reads no environment.
 
 pub mod api;
+mod bridge;
+mod build;
+mod contexts;
+mod control;
+mod export;
+mod failure;
+mod frontend;
+mod llb;
+mod progress;
 mod rendezvous;
+mod serve;
+mod server;
 mod session;
+mod status;
+
+pub use serve::{Address, ServeError, serve};
+pub use server::ServerOptions;

@@ -2,7 +2,7 @@
 //! any order.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,12 +22,12 @@ impl<V> Default for Rendezvous<V> {
 
 /// Keeps a value in its place.
 #[derive(Debug)]
-pub(crate) struct Place<'a, V> {
-    map: &'a Rendezvous<V>,
+pub(crate) struct Place<V> {
+    map: Arc<Rendezvous<V>>,
     name: String,
 }
 
-impl<V> Drop for Place<'_, V> {
+impl<V> Drop for Place<V> {
     fn drop(&mut self) {
         self.map.locked().remove(&self.name);
     }
@@ -35,16 +35,16 @@ impl<V> Drop for Place<'_, V> {
 
 impl<V: Clone> Rendezvous<V> {
     /// Puts a value where readers find it; nothing if the name is taken.
-    pub(crate) fn put(&self, name: &str, value: V) -> Option<Place<'_, V>> {
+    pub(crate) fn put(map: &Arc<Self>, name: &str, value: V) -> Option<Place<V>> {
         {
-            let mut values = self.locked();
+            let mut values = map.locked();
             if values.contains_key(name) {
                 return None;
             }
             values.insert(name.to_owned(), value);
         }
-        self.changed.send_replace(());
-        Some(Place { map: self, name: name.to_owned() })
+        map.changed.send_replace(());
+        Some(Place { map: Arc::clone(map), name: name.to_owned() })
     }
 
     /// The value, which may take that long to come.
@@ -80,15 +80,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn readers_may_come_first() {
-        let map = std::sync::Arc::new(Rendezvous::default());
+        let map = Arc::new(Rendezvous::default());
         let reader = tokio::spawn({
-            let map = std::sync::Arc::clone(&map);
+            let map = Arc::clone(&map);
             async move { map.get("a", Duration::from_secs(3)).await }
         });
         tokio::task::yield_now().await;
-        let place = map.put("a", 1).unwrap();
+        let place = Rendezvous::put(&map, "a", 1).unwrap();
         assert_eq!(reader.await.unwrap(), Some(1));
-        assert!(map.put("a", 2).is_none(), "the name is taken");
+        assert!(Rendezvous::put(&map, "a", 2).is_none(), "the name is taken");
         drop(place);
         assert_eq!(map.get("a", Duration::from_secs(3)).await, None);
     }

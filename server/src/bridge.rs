@@ -1,0 +1,180 @@
+//! The calls of a client that drives its build itself: it asks for frontends and files, and returns what it made of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+
+use crate::api::control::VertexWarning;
+use crate::api::control::apicaps::ApiCap;
+use crate::api::gateway::llb_bridge_server::LlbBridge;
+use crate::api::gateway::result::Result as Refs;
+use crate::api::gateway::{
+    EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest, PongResponse,
+    ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap,
+    ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceMetaRequest,
+    ResolveSourceMetaResponse, Result as PbResult, ReturnRequest, ReturnResponse, SolveRequest,
+    SolveResponse, StatFileRequest, StatFileResponse, WarnRequest, WarnResponse,
+};
+use crate::build::{Build, Outcome};
+use crate::server::Server;
+use crate::{failure, frontend};
+
+/// How long a call waits for its build to begin.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What this side of the protocol can do.
+const CAPABILITIES: &[&str] = &[
+    "solve.base",
+    "solve.inlinereturn",
+    "return",
+    "returnmap",
+    "proto.refarray",
+    "gateway.solve.metadata",
+    "frontend.caps",
+    "gateway.solve.evaluate",
+    "gateway.evaluate",
+    "gateway.warnings",
+];
+
+/// The service.
+#[derive(Clone)]
+pub(crate) struct BridgeService(pub(crate) Arc<Server>);
+
+impl BridgeService {
+    /// The build that a call is about.
+    async fn build<T>(&self, request: &Request<T>) -> Result<Arc<Build>, Status> {
+        let id = request.metadata().get("buildkit-controlapi-buildid").and_then(|id| id.to_str().ok());
+        let id = id.ok_or_else(|| Status::invalid_argument("no buildid found in context"))?;
+        self.0.build(id, PATIENCE).await
+    }
+}
+
+#[tonic::async_trait]
+impl LlbBridge for BridgeService {
+    async fn resolve_image_config(
+        &self,
+        _request: Request<ResolveImageConfigRequest>,
+    ) -> Result<Response<ResolveImageConfigResponse>, Status> {
+        Err(Status::unimplemented("ResolveImageConfig is not answered yet"))
+    }
+
+    async fn resolve_source_meta(
+        &self,
+        _request: Request<ResolveSourceMetaRequest>,
+    ) -> Result<Response<ResolveSourceMetaResponse>, Status> {
+        Err(Status::unimplemented("ResolveSourceMeta is not answered yet"))
+    }
+
+    async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
+        let build = self.build(&request).await?;
+        let request = request.into_inner();
+        let outcome = if request.frontend.is_empty() {
+            if request.definition.as_ref().is_some_and(|definition| !definition.def.is_empty()) {
+                return Err(Status::unimplemented("graphs in place of a frontend are not solved yet"));
+            }
+            Outcome::default()
+        } else {
+            frontend::solve(&self.0, &build, &request.frontend, &request.frontend_opt).await?
+        };
+        Ok(Response::new(answer(&build, outcome, request.allow_result_array_ref)))
+    }
+
+    async fn read_file(
+        &self,
+        _request: Request<ReadFileRequest>,
+    ) -> Result<Response<ReadFileResponse>, Status> {
+        Err(Status::unimplemented("ReadFile is not answered yet"))
+    }
+
+    async fn read_dir(&self, _request: Request<ReadDirRequest>) -> Result<Response<ReadDirResponse>, Status> {
+        Err(Status::unimplemented("ReadDir is not answered yet"))
+    }
+
+    async fn stat_file(
+        &self,
+        _request: Request<StatFileRequest>,
+    ) -> Result<Response<StatFileResponse>, Status> {
+        Err(Status::unimplemented("StatFile is not answered yet"))
+    }
+
+    async fn evaluate(
+        &self,
+        request: Request<EvaluateRequest>,
+    ) -> Result<Response<EvaluateResponse>, Status> {
+        let build = self.build(&request).await?;
+        // What has a name was solved before it got one.
+        build.solved(&request.into_inner().r#ref)?;
+        Ok(Response::new(EvaluateResponse {}))
+    }
+
+    async fn ping(&self, request: Request<PingRequest>) -> Result<Response<PongResponse>, Status> {
+        self.build(&request).await?;
+        let cap = |id: &&str| ApiCap { id: (*id).to_owned(), enabled: true, ..ApiCap::default() };
+        Ok(Response::new(PongResponse {
+            frontend_api_caps: CAPABILITIES.iter().map(cap).collect(),
+            llb_caps: crate::llb::CAPABILITIES.iter().map(cap).collect(),
+            workers: vec![self.0.worker()],
+        }))
+    }
+
+    async fn r#return(&self, request: Request<ReturnRequest>) -> Result<Response<ReturnResponse>, Status> {
+        let build = self.build(&request).await?;
+        let request = request.into_inner();
+        let result = match (request.error, request.result) {
+            (Some(error), _) => Err(failure::returned(error)),
+            (None, Some(result)) => returned(&build, result),
+            (None, None) => Ok(Outcome::default()),
+        };
+        build.returns(result)?;
+        Ok(Response::new(ReturnResponse {}))
+    }
+
+    async fn inputs(&self, request: Request<InputsRequest>) -> Result<Response<InputsResponse>, Status> {
+        self.build(&request).await?;
+        Ok(Response::new(InputsResponse::default()))
+    }
+
+    async fn warn(&self, request: Request<WarnRequest>) -> Result<Response<WarnResponse>, Status> {
+        let build = self.build(&request).await?;
+        let WarnRequest { digest, level, short, detail, url, info, ranges } = request.into_inner();
+        build.status.warn(VertexWarning { vertex: digest, level, short, detail, url, info, ranges });
+        Ok(Response::new(WarnResponse {}))
+    }
+}
+
+/// A solved result, with names for what it consists of.
+fn answer(build: &Build, outcome: Outcome, array: bool) -> SolveResponse {
+    let mut named: Vec<(String, String)> =
+        outcome.images.into_iter().map(|(platform, solved)| (platform, build.keep(solved))).collect();
+    let reference = |id: String| Ref { id, def: None };
+    let refs = match named.as_mut_slice() {
+        [] => array.then(|| Refs::Ref(Ref::default())),
+        [(platform, id)] if platform.is_empty() => {
+            let id = std::mem::take(id);
+            Some(if array { Refs::Ref(reference(id)) } else { Refs::RefDeprecated(id) })
+        }
+        _ => {
+            let refs = named.into_iter().map(|(platform, id)| (platform, reference(id))).collect();
+            Some(Refs::Refs(RefMap { refs }))
+        }
+    };
+    let result = PbResult { result: refs, metadata: outcome.metadata, attestations: HashMap::new() };
+    SolveResponse { r#ref: String::new(), result: Some(result) }
+}
+
+/// What a client returned, with what its names stand for.
+fn returned(build: &Build, result: PbResult) -> Result<Outcome, Status> {
+    let named: Vec<(String, String)> = match result.result {
+        None => Vec::new(),
+        Some(Refs::RefDeprecated(id)) => vec![(String::new(), id)],
+        Some(Refs::Ref(reference)) => vec![(String::new(), reference.id)],
+        Some(Refs::RefsDeprecated(refs)) => refs.refs.into_iter().collect(),
+        Some(Refs::Refs(refs)) => refs.refs.into_iter().map(|(key, reference)| (key, reference.id)).collect(),
+    };
+    let named = named.into_iter().filter(|(_, id)| !id.is_empty());
+    let images = named.map(|(platform, id)| Ok((platform, build.solved(&id)?)));
+    let images = images.collect::<Result<_, Status>>()?;
+    Ok(Outcome { images, metadata: result.metadata })
+}

@@ -1,0 +1,99 @@
+//! One build that a client asked for: who watches it, what it has solved so far, what the client returned.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_cache::ImageRecord;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::api::control::Exporter;
+use crate::status::StatusLog;
+
+/// A file system that was solved, with the configuration that it was solved for.
+#[derive(Debug, Clone)]
+pub(crate) struct Solved {
+    /// The image that it is.
+    pub(crate) record: ImageRecord,
+    /// Its configuration, as it was given to the client.
+    pub(crate) config: Vec<u8>,
+}
+
+/// What a build results in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    /// By platform; one without a name when there is only one.
+    pub(crate) images: Vec<(String, Arc<Solved>)>,
+    /// What goes with it.
+    pub(crate) metadata: HashMap<String, Vec<u8>>,
+}
+
+/// One build.
+pub(crate) struct Build {
+    /// The name that the client gave it.
+    pub(crate) id: String,
+    /// The id of the client's session.
+    pub(crate) session: String,
+    /// What the frontend was given.
+    pub(crate) attributes: HashMap<String, String>,
+    /// Where the result goes.
+    pub(crate) exporters: Vec<Exporter>,
+    /// What steps may do that they usually may not.
+    pub(crate) entitlements: Vec<String>,
+    /// What is told to watchers.
+    pub(crate) status: Arc<StatusLog>,
+    /// Stops it.
+    pub(crate) cancel: CancellationToken,
+    solved: Mutex<Vec<Arc<Solved>>>,
+    returned: Mutex<Option<oneshot::Sender<Result<Outcome, Status>>>>,
+}
+
+impl Build {
+    /// A build, and where what the client returns arrives.
+    pub(crate) fn new(
+        id: &str,
+        session: &str,
+        attributes: HashMap<String, String>,
+        exporters: Vec<Exporter>,
+        entitlements: Vec<String>,
+    ) -> (Arc<Self>, oneshot::Receiver<Result<Outcome, Status>>) {
+        let (sender, receiver) = oneshot::channel();
+        let build = Self {
+            id: id.to_owned(),
+            session: session.to_owned(),
+            attributes,
+            exporters,
+            entitlements,
+            status: Arc::new(StatusLog::new(id)),
+            cancel: CancellationToken::new(),
+            solved: Mutex::default(),
+            returned: Mutex::new(Some(sender)),
+        };
+        (Arc::new(build), receiver)
+    }
+
+    /// Keeps what was solved and gives it a name for the client.
+    pub(crate) fn keep(&self, solved: Arc<Solved>) -> String {
+        let mut all = self.solved.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(solved);
+        format!("{}-{}", self.id, all.len())
+    }
+
+    /// What was solved under that name.
+    pub(crate) fn solved(&self, name: &str) -> Result<Arc<Solved>, Status> {
+        let number = name.strip_prefix(self.id.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        let number = number.and_then(|number| number.parse::<usize>().ok());
+        let all = self.solved.lock().unwrap_or_else(PoisonError::into_inner);
+        let solved =
+            number.and_then(|number| number.checked_sub(1)).and_then(|index| all.get(index)).cloned();
+        solved.ok_or_else(|| Status::not_found(format!("no such ref: {name}")))
+    }
+
+    /// Takes what the client returns; the first time counts.
+    pub(crate) fn returns(&self, result: Result<Outcome, Status>) -> Result<(), Status> {
+        let sender = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = sender.ok_or_else(|| Status::failed_precondition("the build has returned already"))?;
+        sender.send(result).map_err(|_| Status::cancelled("the build is over"))
+    }
+}

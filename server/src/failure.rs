@@ -1,0 +1,81 @@
+//! Errors as the wire has them: a code, a message, and typed details that clients print the Dockerfile's lines from.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kiln_graph::Location;
+use prost::Message;
+use prost_types::Any;
+use serde_json::json;
+use tonic::{Code, Status};
+
+use crate::api::google::rpc::Status as Detailed;
+
+/// The type of a detail that shows lines of a source. Its value is JSON.
+const SOURCE: &str = "github.com/moby/buildkit/errdefs.Source+json";
+
+/// A text that errors are about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SourceText {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its bytes.
+    pub(crate) text: String,
+}
+
+/// Lines and columns: lines from 1, characters from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lines {
+    /// The first line.
+    pub(crate) first: u32,
+    /// The last line.
+    pub(crate) last: u32,
+}
+
+impl From<&Location> for Lines {
+    fn from(location: &Location) -> Self {
+        Self { first: location.line, last: location.end_line }
+    }
+}
+
+/// The lines of a span of the text.
+pub(crate) fn lines(text: &str, span: &std::ops::Range<usize>) -> Lines {
+    let line = |offset: usize| {
+        let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+        let count = before.iter().filter(|byte| **byte == b'\n').count();
+        u32::try_from(count + 1).unwrap_or(u32::MAX)
+    };
+    Lines { first: line(span.start), last: line(span.end.saturating_sub(1).max(span.start)) }
+}
+
+/// An error at lines of a source.
+pub(crate) fn at(code: Code, message: &str, source: &SourceText, lines: &[Lines]) -> Status {
+    let ranges: Vec<_> = lines
+        .iter()
+        .map(|lines| json!({ "start": { "line": lines.first }, "end": { "line": lines.last } }))
+        .collect();
+    let detail = json!({
+        "info": { "filename": source.name, "data": STANDARD.encode(&source.text), "language": "Dockerfile" },
+        "ranges": ranges,
+    });
+    with_details(
+        code,
+        message,
+        vec![Any { type_url: SOURCE.to_owned(), value: detail.to_string().into_bytes() }],
+    )
+}
+
+fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
+    let detailed = Detailed { code: code.into(), message: message.to_owned(), details };
+    Status::with_details(code, message, detailed.encode_to_vec().into())
+}
+
+/// An error that a client has returned, as it was.
+pub(crate) fn returned(error: Detailed) -> Status {
+    let code = Code::from(error.code);
+    with_details(code, &error.message, error.details)
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn told(code: Code, error: &(dyn std::error::Error + 'static)) -> Status {
+    Status::new(code, kiln_builder::text::chain(error))
+}

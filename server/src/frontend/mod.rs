@@ -1,0 +1,76 @@
+//! What turns a client's request into a result: kiln's own Dockerfile frontend, under the names that clients know.
+
+pub(crate) mod dockerfile;
+mod load;
+mod options;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tonic::Status;
+
+use crate::build::{Build, Outcome};
+use crate::server::Server;
+
+/// The frontend that is built in.
+const DOCKERFILE: &str = "dockerfile.v0";
+
+/// The one that runs an image as a frontend. Images of the Dockerfile's own are answered by kiln's.
+const GATEWAY: &str = "gateway.v0";
+
+/// Solves with the frontend of that name.
+pub(crate) async fn solve(
+    server: &Server,
+    build: &Arc<Build>,
+    frontend: &str,
+    attributes: &HashMap<String, String>,
+) -> Result<Outcome, Status> {
+    match frontend {
+        DOCKERFILE => dockerfile::solve(server, build, attributes).await,
+        GATEWAY => {
+            let source = attributes.get("source").map(String::as_str).unwrap_or_default();
+            if is_dockerfile(source) {
+                return dockerfile::solve(server, build, attributes).await;
+            }
+            Err(Status::unimplemented(format!(
+                "frontend image `{source}`: kiln runs no frontends of others; it reads Dockerfiles itself \
+                 (source dockerfile.v0 or docker/dockerfile)"
+            )))
+        }
+        other => Err(Status::unimplemented(format!("frontend `{other}`: only dockerfile.v0 is known"))),
+    }
+}
+
+/// Whether a frontend image is the Dockerfile's: `dockerfile.v0`, `docker/dockerfile[:tag]`, wherever it is mirrored.
+fn is_dockerfile(source: &str) -> bool {
+    let name = source.split('@').next().unwrap_or(source);
+    let name = match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    };
+    name == DOCKERFILE
+        || ["docker/dockerfile", "docker/dockerfile-upstream"]
+            .iter()
+            .any(|known| name == *known || name.ends_with(&format!("/{known}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_dockerfile;
+
+    #[test]
+    fn dockerfile_frontends_are_recognised() {
+        for name in [
+            "dockerfile.v0",
+            "docker/dockerfile",
+            "docker/dockerfile:1.7-labs",
+            "docker.io/docker/dockerfile:1@sha256:00",
+            "mirror:5000/docker/dockerfile-upstream:master",
+        ] {
+            assert!(is_dockerfile(name), "{name}");
+        }
+        for name in ["", "tonistiigi/llb", "docker/dockerfiles:1", "xdocker/dockerfile"] {
+            assert!(!is_dockerfile(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What all calls of one daemon share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_builder::Builder;
+use kiln_registry::{Login, LoginAnswer, Logins};
+use tonic::Status;
+
+use crate::build::Build;
+use crate::contexts::Contexts;
+use crate::rendezvous::Rendezvous;
+use crate::session::{Session, Sessions, services};
+
+/// How a client knows Docker's own registry.
+const HUB: &str = "docker.io";
+const HUB_HOST: &str = "registry-1.docker.io";
+
+/// What a daemon is made of.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// What builds.
+    pub builder: Builder,
+    /// Where clients' directories are kept between builds.
+    pub contexts: PathBuf,
+    /// The platform of this machine: `os/architecture[/variant]`.
+    pub platform: String,
+    /// kiln's version.
+    pub version: String,
+    /// Names this daemon for its clients; the same after a restart.
+    pub worker_id: String,
+}
+
+/// One daemon.
+pub(crate) struct Server {
+    pub(crate) builder: Builder,
+    pub(crate) contexts: Contexts,
+    pub(crate) platform: String,
+    pub(crate) version: String,
+    pub(crate) worker_id: String,
+    pub(crate) sessions: Sessions,
+    pub(crate) builds: Arc<Rendezvous<Arc<Build>>>,
+}
+
+impl Server {
+    /// A daemon that nobody talks to yet.
+    pub(crate) fn new(options: ServerOptions) -> Self {
+        Self {
+            builder: options.builder,
+            contexts: Contexts::new(options.contexts),
+            platform: options.platform,
+            version: options.version,
+            worker_id: options.worker_id,
+            sessions: Sessions::default(),
+            builds: Arc::default(),
+        }
+    }
+
+    /// The build of that name, which may be about to begin.
+    pub(crate) async fn build(&self, id: &str, patience: Duration) -> Result<Arc<Build>, Status> {
+        let build = self.builds.get(id, patience).await;
+        build.ok_or_else(|| Status::not_found(format!("no such job {id}")))
+    }
+
+    /// A builder that reaches registries with the client's logins.
+    pub(crate) fn builder_for(&self, session: &Session) -> Builder {
+        let logins = Arc::new(SessionLogins { session: session.clone() });
+        self.builder.with_client(self.builder.client.with_logins(logins))
+    }
+}
+
+/// A client's logins.
+#[derive(Debug)]
+struct SessionLogins {
+    session: Session,
+}
+
+impl Logins for SessionLogins {
+    fn login<'a>(&'a self, registry: &'a str) -> LoginAnswer<'a> {
+        Box::pin(async move {
+            let host = if registry == HUB { HUB_HOST } else { registry };
+            let login = services::login(&self.session, host).await;
+            let login = login.map_err(|status| status.message().to_owned())?;
+            Ok(login.map(|login| match login.username.is_empty() {
+                true => Login::Identity { token: login.secret },
+                false => Login::Basic { username: login.username, password: login.secret },
+            }))
+        })
+    }
+}

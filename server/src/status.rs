@@ -1,0 +1,261 @@
+//! What a build tells whoever watches it: everything from its beginning, however late they come.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp as Now;
+use kiln_builder::event::{Event, StepId, Stream as Output};
+use prost_types::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, watch};
+
+use crate::api::control::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning};
+
+/// Messages that a watcher may be behind with.
+const BEHIND: usize = 64;
+
+/// The account of one build.
+#[derive(Debug)]
+pub(crate) struct StatusLog {
+    build: String,
+    told: Mutex<Told>,
+    length: watch::Sender<Length>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    messages: Vec<Arc<StatusResponse>>,
+    /// The vertices that are under way, by their step: an ending repeats what the beginning said.
+    open: std::collections::BTreeMap<Numbered, Vertex>,
+    cached: u32,
+    total: u32,
+    parts: u32,
+}
+
+/// A step, by the part of the build that numbered it.
+type Numbered = (u32, StepId);
+
+/// How much has been told, and whether that is all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Length {
+    messages: usize,
+    is_over: bool,
+}
+
+/// How many steps there were, and how many of them the cache answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Steps {
+    pub(crate) total: u32,
+    pub(crate) cached: u32,
+}
+
+impl StatusLog {
+    /// The empty account of the build with that id.
+    pub(crate) fn new(build: &str) -> Self {
+        Self { build: build.to_owned(), told: Mutex::default(), length: watch::Sender::default() }
+    }
+
+    /// Tells what happened.
+    ///
+    /// `part` tells steps apart that were numbered separately.
+    pub(crate) fn event(&self, part: u32, event: Event) {
+        let mut message = StatusResponse::default();
+        match event {
+            Event::Started { step, name } => message.vertexes.push(self.started((part, step), name)),
+            Event::Cached { step } => message.vertexes.extend(self.ended((part, step), true, None)),
+            Event::Done { step, .. } => message.vertexes.extend(self.ended((part, step), false, None)),
+            Event::Failed { step, message: why, .. } => {
+                message.vertexes.extend(self.ended((part, step), false, Some(why)));
+            }
+            Event::Cancelled { step } => {
+                message.vertexes.extend(self.ended((part, step), false, Some("context canceled".to_owned())));
+            }
+            Event::Log { step, stream, mut line, .. } => {
+                line.push(b'\n');
+                message.logs.push(self.log((part, step), if stream == Output::Stderr { 2 } else { 1 }, line));
+            }
+            Event::Missed { step, reason } => {
+                message.statuses.push(self.remark((part, step), format!("not cached: {reason}")));
+            }
+            Event::Note { step, text } => message.statuses.push(self.remark((part, step), text)),
+            Event::Progress { step, what, done, total } => {
+                message.statuses.push(self.progress((part, step), what, done, total));
+            }
+            Event::Warning { message: text } => message.warnings.push(VertexWarning {
+                vertex: self.digest("warning"),
+                level: 1,
+                short: text.into_bytes(),
+                ..VertexWarning::default()
+            }),
+        }
+        self.tell(message);
+    }
+
+    /// Tells a warning.
+    pub(crate) fn warn(&self, warning: VertexWarning) {
+        self.tell(StatusResponse { warnings: vec![warning], ..StatusResponse::default() });
+    }
+
+    /// Another part of the build, whose steps are numbered anew.
+    pub(crate) fn part(&self) -> u32 {
+        let mut told = self.locked();
+        told.parts += 1;
+        told.parts
+    }
+
+    /// Nothing more will be told.
+    pub(crate) fn finish(&self) {
+        self.length.send_modify(|length| length.is_over = true);
+    }
+
+    /// Everything, from the beginning to the end.
+    pub(crate) fn watch(self: &Arc<Self>) -> mpsc::Receiver<Result<StatusResponse, tonic::Status>> {
+        let (sender, receiver) = mpsc::channel(BEHIND);
+        let log = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut length = log.length.subscribe();
+            let mut next = 0;
+            loop {
+                let now = *length.borrow_and_update();
+                while next < now.messages {
+                    let message = log.locked().messages.get(next).cloned();
+                    next += 1;
+                    if let Some(message) = message
+                        && sender.send(Ok(StatusResponse::clone(&message))).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                if now.is_over || length.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+
+    /// What was counted so far.
+    pub(crate) fn steps(&self) -> Steps {
+        let told = self.locked();
+        Steps { total: told.total, cached: told.cached }
+    }
+
+    /// The name in all messages of the step that began first.
+    pub(crate) fn first(&self) -> String {
+        self.digest(shown((1, StepId(1))))
+    }
+
+    /// The name of a step in all messages.
+    fn digest(&self, step: impl std::fmt::Display) -> String {
+        digest(&format!("{}/{step}", self.build))
+    }
+
+    fn tell(&self, message: StatusResponse) {
+        let messages = {
+            let mut told = self.locked();
+            told.messages.push(Arc::new(message));
+            told.messages.len()
+        };
+        self.length.send_modify(|length| length.messages = messages);
+    }
+
+    fn started(&self, step: Numbered, name: String) -> Vertex {
+        let digest = self.digest(shown(step));
+        let vertex = Vertex { digest, name, started: Some(now()), ..Vertex::default() };
+        let mut told = self.locked();
+        told.total += 1;
+        told.open.insert(step, vertex.clone());
+        vertex
+    }
+
+    fn ended(&self, step: Numbered, cached: bool, error: Option<String>) -> Option<Vertex> {
+        let mut told = self.locked();
+        told.cached += u32::from(cached);
+        let vertex = told.open.remove(&step)?;
+        Some(Vertex { cached, completed: Some(now()), error: error.unwrap_or_default(), ..vertex })
+    }
+
+    fn log(&self, step: Numbered, stream: i64, msg: Vec<u8>) -> VertexLog {
+        VertexLog { vertex: self.digest(shown(step)), timestamp: Some(now()), stream, msg }
+    }
+
+    /// A remark is a part of its step that is over as soon as it begins.
+    fn remark(&self, step: Numbered, text: String) -> VertexStatus {
+        let (vertex, time) = (self.digest(shown(step)), Some(now()));
+        let (id, timestamp, started, completed) = (text, time, time, time);
+        VertexStatus { id, vertex, timestamp, started, completed, ..VertexStatus::default() }
+    }
+
+    fn progress(&self, step: Numbered, what: String, done: u64, total: Option<u64>) -> VertexStatus {
+        let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let time = Some(now());
+        VertexStatus {
+            id: what,
+            vertex: self.digest(shown(step)),
+            current: count(done),
+            total: total.map_or(0, count),
+            timestamp: time,
+            started: time,
+            completed: total.filter(|total| *total <= done).and(time),
+            ..VertexStatus::default()
+        }
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shown((part, step): Numbered) -> String {
+    format!("{part}/{}", step.0)
+}
+
+/// The time, as messages have it.
+pub(crate) fn now() -> Timestamp {
+    let now = Now::now();
+    Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() }
+}
+
+/// A digest in text form.
+pub(crate) fn digest(text: &str) -> String {
+    use std::fmt::Write;
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().fold("sha256:".to_owned(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_comes_late_is_told_everything() {
+        let log = Arc::new(StatusLog::new("b"));
+        let step = StepId(1);
+        log.event(1, Event::Started { step, name: "RUN x".into() });
+        let mut early = log.watch();
+        log.event(
+            1,
+            Event::Log { step, stream: Output::Stderr, line: b"out".to_vec(), elapsed: Duration::ZERO },
+        );
+        log.event(1, Event::Cached { step });
+        log.finish();
+        let mut late = log.watch();
+        for watcher in [&mut early, &mut late] {
+            let first = watcher.recv().await.unwrap().unwrap();
+            assert_eq!(first.vertexes[0].name, "RUN x");
+            let second = watcher.recv().await.unwrap().unwrap();
+            assert_eq!((second.logs[0].stream, second.logs[0].msg.as_slice()), (2, b"out\n".as_slice()));
+            let last = watcher.recv().await.unwrap().unwrap();
+            assert!(last.vertexes[0].cached && last.vertexes[0].completed.is_some());
+            assert_eq!(last.vertexes[0].digest, first.vertexes[0].digest);
+            assert!(watcher.recv().await.is_none());
+        }
+        assert_eq!(log.steps(), Steps { total: 1, cached: 1 });
+    }
+}
