@@ -5,13 +5,36 @@ use kiln_parser::span::Span;
 use crate::graph::{Display, Graph, Location, Vertex, VertexId};
 use crate::op::{Op, Source};
 
+/// The most that environments and histories may come to, in bytes. Each step has its environment and each stage its history,
+/// so a file's size says little of theirs: the product of steps and variables must end before the memory does.
+const MOST: usize = 256 * 1024 * 1024;
+
+/// What an entry costs beside its text.
+const ENTRY: usize = 64;
+
 /// Vertices that become a [`Graph`].
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     vertices: Vec<Vertex>,
+    /// The bytes of the environments and histories so far.
+    kept: usize,
 }
 
 impl Assembly {
+    /// Counts `texts`, which are about to be copied; false when that would be too much, which [`is_too_large`] then says.
+    ///
+    /// [`is_too_large`]: Self::is_too_large
+    pub fn keep<'t>(&mut self, texts: impl Iterator<Item = &'t str>) -> bool {
+        let bytes: usize = texts.map(|text| text.len() + ENTRY).sum();
+        self.kept = self.kept.saturating_add(bytes);
+        !self.is_too_large()
+    }
+
+    /// Whether more was to be kept than may be.
+    pub fn is_too_large(&self) -> bool {
+        self.kept > MOST
+    }
+
     /// Adds a vertex.
     pub fn add(&mut self, vertex: Vertex) -> VertexId {
         self.vertices.push(vertex);

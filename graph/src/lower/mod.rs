@@ -133,6 +133,9 @@ fn try_lower(
     for index in 0..stages.len() {
         let state =
             stages.is_needed(index).then(|| build.lower_stage(index, &done, &mut assembly, diagnostics));
+        if assembly.is_too_large() {
+            return Err(Some(too_large(stages.get(index).source.from.span)));
+        }
         done.push(state.flatten());
     }
     let unused = scope::unused_build_args(dockerfile, &stages, options);
@@ -144,6 +147,13 @@ fn try_lower(
         epoch::date(&mut plan.config.history, epoch);
     }
     Ok(plan)
+}
+
+fn too_large(from: Span) -> Box<Diagnostic> {
+    let message =
+        "the environments and histories of all steps come to more than 256 MiB by the end of this stage";
+    let error = Diagnostic::error("too-large", message, from);
+    Box::new(error.with_help("set fewer variables, or make fewer steps and stages with them"))
 }
 
 /// Where a build runs and what it builds for.

@@ -31,6 +31,11 @@ struct Script {
 impl StageLowering<'_, '_> {
     pub(super) fn run(&mut self, instruction: &Instruction, run: &Run) -> Checked<()> {
         let Script { args, mut mounts, summary } = self.script(run, instruction.span)?;
+        let variables = self.state.environment.pairs().iter().map(|(_, value)| value.as_str());
+        if !self.assembly.keep(variables) {
+            // Said when the stage is done.
+            return Ok(());
+        }
         let mut inputs = vec![self.state.vertex];
         mounts.extend(self.mounts(instruction, run, &mut inputs));
         let (network, security) = (self.network(run), self.security(run));

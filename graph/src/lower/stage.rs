@@ -120,6 +120,10 @@ impl Build<'_> {
         let total = self.count_steps(index, origin);
         let mut progress = Progress { step: 0, total };
         let state = self.start(index, origin, done, &mut progress, assembly, diagnostics)?;
+        let history = state.config.history.iter().filter_map(|entry| entry.created_by.as_deref());
+        if !assembly.keep(history) {
+            return None;
+        }
         let trigger_of = None;
         let reported = HashSet::new();
         let mut lowering = StageLowering {
