@@ -34,7 +34,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_cache::{ImageRecord, LayerError, Store};
-use kiln_graph::Entitlements;
 use kiln_graph::plan::Plan;
 use kiln_registry::Client;
 use tokio::sync::Semaphore;
@@ -47,6 +46,7 @@ pub use device::DeviceError;
 pub use error::{BuildError, NotCached, StepError};
 pub use event::{Event, EventSender, Progress};
 pub use fetch::FetchError;
+pub use kiln_graph::Entitlements;
 pub use shared::{
     CacheExport, CacheExportError, CacheExportReport, CacheImport, CacheImportReport, CacheMode, CacheTarget,
     SharedCaches,

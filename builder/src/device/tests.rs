@@ -164,7 +164,7 @@ fn what_cannot_be_done_is_refused_by_name() {
 fn files_that_are_not_understood_give_no_device() {
     let long = format!("{{\"x\": \"{}\"}}", "y".repeat(5 << 20));
     for (name, text, problem) in [
-        ("a.json", "[]", "invalid type"),
+        ("a.json", "[]", "invalid length"),
         ("a.json", r#"{"cdiVersion": "1.0.0", "kind": "v.org/c"}"#, "missing field `devices`"),
         ("a.json", &json("v.org/c", "d", r#"{"unheardOf": 1}"#), "unknown field `unheardOf`"),
         ("a.json", &json("v.org", "d", "{}"), "not of the form vendor.com/class"),

@@ -83,14 +83,6 @@ fn unknown_words_get_a_suggestion() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_said() {
-    let victim = victim();
-    let insecure = "FROM scratch\nRUN --security=insecure true\n";
-    victim.fails(insecure, &["Dockerfile:2", "--security=insecure", "not supported"]);
-    victim.fails("FROM scratch\nRUN --device=gpu true\n", &["Dockerfile:2", "--device", "not supported"]);
-}
-
-#[test]
 fn a_missing_source_is_named() {
     let victim = victim();
     let from = "ARG REGISTRY\nFROM ${REGISTRY}/bare\n";

@@ -96,7 +96,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
         output::remark(&format!("{}\n", warnings.trim_end()));
     }
     let ((record, pushed, cached), tracker) =
-        result.map_err(|error| if job.raw { raw::told(error, &job.source) } else { error })?;
+        result.map_err(|error| if job.raw { raw::told(&error, &job.source) } else { error })?;
     results::write_files(flags, &record, &job.results, pushed.as_ref())?;
     match quiet {
         true if job.raw || job.results.uses_stdout() => Ok(()),

@@ -1,10 +1,11 @@
 //! Progress of a build, a pull or a push, from the builder's events to the terminal.
 //!
-//! [`tracker`] keeps the state, [`plain`] and [`live`] make text of it, [`show`] is the only part that waits and
+//! [`tracker`] keeps the state, [`plain`], [`live`] and [`raw`] make text of it, [`show`] is the only part that waits and
 //! writes. Everything goes to standard error: standard output is for results.
 
 pub mod live;
 pub mod plain;
+pub mod raw;
 pub mod tracker;
 
 use std::io::Write;
@@ -18,6 +19,7 @@ use tokio::time::MissedTickBehavior;
 
 use live::{Palette, Screen};
 use plain::Plain;
+use raw::Raw;
 use tracker::Tracker;
 
 /// Redrawing more often than this cannot be seen, and costs the build its time.
@@ -36,6 +38,8 @@ pub enum View {
     Plain,
     /// Redrawn in place.
     Live(Palette),
+    /// A JSON document for each event.
+    Raw,
     /// Not at all; failures are still remembered.
     Quiet,
 }
@@ -102,6 +106,7 @@ async fn drive(
 struct Writer {
     view: View,
     plain: Plain,
+    raw: Raw,
     screen: Screen,
     stay: Vec<String>,
     buffer: Vec<u8>,
@@ -112,6 +117,7 @@ impl Writer {
         Self {
             view,
             plain: Plain::default(),
+            raw: Raw::new(jiff::Timestamp::now()),
             screen: Screen::default(),
             stay: Vec::new(),
             buffer: Vec::new(),
@@ -125,6 +131,7 @@ impl Writer {
                 let lines = live::finished(tracker, event, terminal_size().0, palette);
                 self.stay.extend(lines);
             }
+            View::Raw => self.buffer.extend(self.raw.line(event, now)),
             View::Quiet => {}
         }
     }

@@ -17,13 +17,16 @@ use crate::output;
 use crate::output::progress::View;
 use crate::work::with_progress;
 
-/// Docker's answer; `remarks` is kiln's.
+/// Docker's answer; `mistakes` and `remarks` are kiln's.
 #[derive(Debug, Serialize)]
 struct Answer {
     warnings: Vec<Warning>,
     sources: Vec<Source>,
     #[serde(rename = "buildError", skip_serializing_if = "Option::is_none")]
     error: Option<BuildError>,
+    /// All mistakes; docker's field has the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mistakes: Vec<Warning>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<Warning>,
 }
@@ -149,6 +152,7 @@ fn to_answer(call: &Call<'_>, found: &Found, places: &Places<'_>) -> Answer {
             language: "Dockerfile",
         }],
         error: mistake.or_else(forbidden),
+        mistakes: found.mistakes.iter().map(|finding| to_warning(finding, places)).collect(),
         remarks: found.remarks.iter().map(|finding| to_warning(finding, places)).collect(),
     }
 }

@@ -47,7 +47,9 @@ pub struct Places<'a> {
 impl<'a> Places<'a> {
     /// The places of `dockerfile`, whose text is `text`.
     pub fn new(text: &'a str, dockerfile: &Dockerfile) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        // A byte order mark is in no column.
+        let first = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let starts = std::iter::once(first).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let mut instructions: Vec<Span> = dockerfile.global_args.iter().map(|(_, span)| *span).collect();
         for stage in &dockerfile.stages {
             instructions.push(stage.from.span);

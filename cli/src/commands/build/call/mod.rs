@@ -6,7 +6,7 @@
 
 mod bases;
 mod check;
-mod location;
+pub mod location;
 mod outline;
 mod targets;
 
