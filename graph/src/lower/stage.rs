@@ -180,7 +180,7 @@ impl Build<'_> {
                 Some(StageState::new(vertex, scratch_config(&stage.platform), stage.platform.to_string()))
             }
             Origin::Files { name, source } => {
-                let display = self.from_display(index, progress, &format!("FROM {name}"));
+                let display = self.base_display(index, progress, &format!("FROM {name}"));
                 let vertex = context_files::root(assembly, name, source, display);
                 let (config, platform) = (scratch_config(&stage.platform), stage.platform.to_string());
                 let mut state = StageState::new(vertex, config, platform);
@@ -192,7 +192,7 @@ impl Build<'_> {
                     return self.options.check.then(|| self.start_unknown(request, assembly));
                 };
                 diagnostics.extend(platform_mismatch(request, &base.config, stage.source.from.base.span));
-                let display = self.from_display(index, progress, &from_text(request, &base.digest));
+                let display = self.base_display(index, progress, &from_text(request, &base.digest));
                 let vertex = assembly.source(self.image(request), display);
                 Some(StageState::new(vertex, inherited_config(&base.config), request.platform.clone()))
             }
@@ -200,7 +200,7 @@ impl Build<'_> {
     }
 
     /// How the beginning of a stage is shown.
-    fn from_display(&self, index: usize, progress: &mut Progress, text: &str) -> Display {
+    fn base_display(&self, index: usize, progress: &mut Progress, text: &str) -> Display {
         let stage = self.stages.get(index);
         let name = progress.name(&stage.label, text);
         let location = Some(self.lines.location(stage.source.from.span));
