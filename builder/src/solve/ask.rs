@@ -10,6 +10,7 @@ use kiln_graph::{Vertex, VertexId};
 use tokio::sync::oneshot;
 
 use super::Solve;
+use super::files::remember_listings;
 use super::key::StepKey;
 use super::shared;
 use super::why::{Explanation, notes};
@@ -51,6 +52,8 @@ pub(super) async fn ask(
     }
     let explain = || solve.why.explain(solve, (id, vertex), step_key, selections);
     if solve.work.requires(vertex) {
+        // The next build may know the digests without having read the files.
+        remember_listings(solve, selections)?;
         return Err(refuse(solve, (id, vertex), step_key, explain()?));
     }
     if solve.work.has_refused() {
