@@ -12,6 +12,7 @@ mod onbuild;
 mod pairs;
 mod request;
 mod run;
+mod settle;
 mod transfer;
 
 use crate::diagnostic::{Diagnostic, shortened};

@@ -4,8 +4,6 @@
 //! sets, and keys that do not go with the type. A mount whose type, sharing or switches hold variables is judged when
 //! whoever knows these calls [`Mount::settled`].
 
-use std::borrow::Cow;
-
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till, take_till1};
@@ -15,6 +13,7 @@ use nom::error::context;
 use nom::multi::{fold_many0, separated_list1};
 use nom::sequence::{delimited, terminated};
 
+use super::settle::is_open;
 use crate::diagnostic::Diagnostic;
 use crate::input::{Input, Match, Mismatch, complete};
 use crate::instruction::{Mount, MountField, MountKind, Sharing, Word};
@@ -57,12 +56,6 @@ const KINDS: &[(&str, MountKind)] = &[
 const SHARING: &[(&str, Sharing)] =
     &[("shared", Sharing::Shared), ("private", Sharing::Private), ("locked", Sharing::Locked)];
 
-/// The keys whose values are among a few.
-const CHOICES: [&str; 7] = ["type", "sharing", "readonly", "ro", "readwrite", "rw", "required"];
-
-/// What makes a value something else once it is expanded.
-const EXPANDABLE: [char; 5] = ['$', '\'', '"', '\\', '`'];
-
 /// Reads one flag; mistakes go to `found`, and a mount with one is no mount.
 pub(super) fn mount(flag: &Flag, found: &mut Vec<Diagnostic>) -> Option<Mount> {
     let text = flag.value.as_ref()?;
@@ -79,43 +72,6 @@ pub(super) fn mount(flag: &Flag, found: &mut Vec<Diagnostic>) -> Option<Mount> {
     (found.len() == before).then_some(mount)
 }
 
-impl Mount {
-    /// The mount as it is once the values that its form depends on are expanded by `expand`: itself if none does. Otherwise
-    /// the mistakes.
-    pub fn settled(
-        &self,
-        mut expand: impl FnMut(&Word) -> Result<String, Box<Diagnostic>>,
-    ) -> Result<Cow<'_, Self>, Vec<Diagnostic>> {
-        if self.open.is_empty() {
-            return Ok(Cow::Borrowed(self));
-        }
-        let mut found = Vec::new();
-        let mut fields = self.open.clone();
-        for field in fields.iter_mut().filter(|field| is_open(field)) {
-            let Some(word) = &mut field.value else { continue };
-            match expand(word) {
-                Ok(value) => word.value = value,
-                Err(diagnostic) => found.push(*diagnostic),
-            }
-        }
-        if found.is_empty() {
-            let mut mount = empty(self.span);
-            found.extend(fields.iter().filter_map(|field| set(&mut mount, field).err()));
-            found.extend(misplaced(&mount));
-            if found.is_empty() {
-                return Ok(Cow::Owned(mount));
-            }
-        }
-        Err(found)
-    }
-}
-
-/// Whether a choice is open until it is expanded.
-fn is_open(field: &MountField) -> bool {
-    let open = |word: &Word| word.value.contains(EXPANDABLE);
-    CHOICES.contains(&field.key.as_str()) && field.value.as_ref().is_some_and(open)
-}
-
 /// What the fields say. Where one is open only mistakes that no expansion mends are told.
 fn from_fields(span: Span, fields: Vec<MountField>, found: &mut Vec<Diagnostic>) -> Mount {
     let mut mount = empty(span);
@@ -129,7 +85,8 @@ fn from_fields(span: Span, fields: Vec<MountField>, found: &mut Vec<Diagnostic>)
     mount
 }
 
-fn empty(span: Span) -> Mount {
+/// A mount of which nothing was said.
+pub(super) fn empty(span: Span) -> Mount {
     Mount {
         span,
         kind: Spanned::new(MountKind::Bind, span),
@@ -183,7 +140,8 @@ fn field(text: &Text<'static>, pieces: &[Input<'_>], flag: Span) -> MountField {
     MountField { span, key, value }
 }
 
-fn set(mount: &mut Mount, field: &MountField) -> Result<(), Diagnostic> {
+/// Takes over what `field` says.
+pub(super) fn set(mount: &mut Mount, field: &MountField) -> Result<(), Diagnostic> {
     if field.key.is_empty() && field.value.is_none() {
         let message = "nothing stands between two commas, or behind the last one, of --mount";
         return Err(Diagnostic::error("invalid-mount", message, field.span)
@@ -252,7 +210,7 @@ fn truth(input: Input<'_>) -> Match<'_, bool> {
 }
 
 /// Keys that do not go with the mount's type.
-fn misplaced(mount: &Mount) -> Vec<Diagnostic> {
+pub(super) fn misplaced(mount: &Mount) -> Vec<Diagnostic> {
     let kind = mount.kind.value;
     let name = KINDS.iter().find(|(_, other)| *other == kind).map_or("", |(name, _)| name);
     let secret_or_ssh = matches!(kind, MountKind::Secret | MountKind::Ssh);
