@@ -239,7 +239,9 @@ fn a_device_needs_a_grant_unless_it_is_everybodys() {
     let (_directory, devices) = described(&[("a.yaml", YAML)]);
     let check = |device: &str, grants: &[&str]| {
         let mut granted = Entitlements::default();
-        grants.iter().for_each(|grant| granted.grant(grant).unwrap());
+        for grant in grants {
+            granted.grant(grant).unwrap();
+        }
         match entitlement::check(&graph(device), &granted, &devices) {
             Ok(()) => String::new(),
             Err(error @ BuildError::Step { .. }) => error.hint().unwrap_or_default(),

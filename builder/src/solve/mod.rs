@@ -14,6 +14,8 @@ mod same_root;
 mod scheduler;
 mod shared;
 mod vertex;
+#[cfg(test)]
+mod malformed_tests;
 mod why;
 
 use std::collections::{BTreeMap, HashMap};

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use kiln_graph::Graph;
 use kiln_graph::image::{ContainerConfig, History, ImageConfig, RootFs};
-use kiln_graph::op::{CopySource, Exec, ExecMount, FileAction, ModeChange, Op, Owner, Source};
+use kiln_graph::op::{CopySource, Exec, ExecMount, FileAction, ModeChange, Op, Owner, Security, Source};
 use kiln_graph::plan::{BaseRequest, Plan, ResolveBase, ResolveFailure, ResolvedBase};
 use kiln_parser::{Diagnostic, Severity};
 use serde_json::json;
@@ -254,6 +254,12 @@ fn show_exec(out: &mut String, exec: &Exec) {
         exec.cwd, exec.user, exec.network, exec.hostname
     )
     .unwrap();
+    if exec.security != Security::Sandbox {
+        writeln!(out, "    security {:?}", exec.security).unwrap();
+    }
+    for device in &exec.devices {
+        writeln!(out, "    device {} required {}", device.name, device.required).unwrap();
+    }
     for mount in &exec.mounts {
         match mount {
             ExecMount::File { target, data, mode } => {

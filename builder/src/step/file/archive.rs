@@ -9,7 +9,7 @@ use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use kiln_cache::archive::{self, Packing, SNIFF};
+use kiln_cache::archive::{self, ArchiveError, Packing, SNIFF};
 use kiln_cache::{Entry, EntryKind, Store};
 
 use super::FileError;
@@ -119,11 +119,13 @@ impl Landing<'_> {
             EntryKind::Directory { .. } => (ItemKind::Directory, Body::None),
             EntryKind::Symlink { target } => (
                 ItemKind::Symlink { target: PathBuf::from(std::ffi::OsStr::from_bytes(&target)) },
-                Body::None,
+                self.nothing(),
             ),
-            EntryKind::CharDevice { major, minor } => (ItemKind::CharDevice { major, minor }, Body::None),
-            EntryKind::BlockDevice { major, minor } => (ItemKind::BlockDevice { major, minor }, Body::None),
-            EntryKind::Fifo => (ItemKind::Fifo, Body::None),
+            EntryKind::CharDevice { major, minor } => (ItemKind::CharDevice { major, minor }, self.nothing()),
+            EntryKind::BlockDevice { major, minor } => {
+                (ItemKind::BlockDevice { major, minor }, self.nothing())
+            }
+            EntryKind::Fifo => (ItemKind::Fifo, self.nothing()),
             EntryKind::Whiteout => return Ok(()),
             EntryKind::Hardlink { target } => return self.link(delta, &path, &target),
         };
@@ -139,7 +141,11 @@ impl Landing<'_> {
             xattrs: entry.xattrs,
             body,
         };
-        delta.put(&path, change);
+        if existing == Existing::Other && change.kind == ItemKind::Directory {
+            delta.put_directory_instead(&path, change);
+        } else {
+            delta.put(&path, change);
+        }
         Ok(())
     }
 
@@ -168,6 +174,12 @@ impl Landing<'_> {
         Ok(())
     }
 
+    /// The body of what has no content, but may have other names in the archive.
+    fn nothing(&mut self) -> Body {
+        self.files += 1;
+        Body::Spooled { spool: self.number, offset: self.length, file: self.files }
+    }
+
     fn spool(&mut self, content: &mut dyn Read, size: u64) -> Result<Body, FileError> {
         let failed = |source| spool_error(self.archive, source);
         let written = std::io::copy(&mut content.take(size), &mut self.spool).map_err(failed)?;
@@ -181,8 +193,12 @@ impl Landing<'_> {
     }
 }
 
+/// An archive whose first entry leads out of it is one too: it is refused, not copied as a file.
 fn holds_entries(packing: Packing, file: File) -> bool {
-    archive::decoder(packing, file).is_ok_and(|tar| matches!(archive::entries(tar).next_entry(), Ok(Some(_))))
+    archive::decoder(packing, file).is_ok_and(|tar| {
+        let first = archive::entries(tar).next_entry().map(|entry| entry.is_some());
+        matches!(first, Ok(true) | Err(ArchiveError::Escapes { .. }))
+    })
 }
 
 fn spool_error(item: &Item, source: std::io::Error) -> FileError {
