@@ -261,6 +261,10 @@ fn a_missing_file_says_why() {
     fs::write(context.join(".dockerignore"), "# all\nsecret\n").unwrap();
     let stream = Stream::read(&build(&env, text, &[]));
     let warning = stream.warnings.last().unwrap();
+    assert!(
+        stream.vertexes[&warning.vertex].error.contains("secret is not in the build context"),
+        "{stream:?}"
+    );
     let detail: Vec<String> = warning.detail.iter().map(|line| decoded(line)).collect();
     assert!(detail.iter().any(|line| line.contains("line 2 of")), "{detail:?}");
     assert_eq!(warning.range[0].start.line, 2);

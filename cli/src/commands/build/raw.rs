@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kiln_builder::BuildError;
+use kiln_builder::{BuildError, StepError};
 use kiln_graph::Graph;
 use kiln_parser::check::Rule;
 use kiln_parser::{Diagnostic, Span};
@@ -91,7 +91,7 @@ pub fn told(error: &CliError, source: &BuildSource) -> CliError {
     let lines = match error {
         // Its mistakes are told one by one.
         CliError::Dockerfile { .. } | CliError::BrokenPipe | CliError::Told { .. } => Vec::new(),
-        CliError::Build { source: cause, .. } => line(step(cause, source)),
+        CliError::Build { source: cause, .. } => [never_begun(cause), line(step(cause, source))].concat(),
         other => other.report().map_or_else(Vec::new, |report| {
             let short = report.message.unwrap_or_else(|| other.to_string()).into_bytes();
             let detail = report.causes.into_iter().chain(report.hint).collect();
@@ -100,6 +100,20 @@ pub fn told(error: &CliError, source: &BuildSource) -> CliError {
     };
     output::lines(&lines);
     CliError::Told { code }
+}
+
+/// The end of a step that failed before it began, as its key could not be made or it was refused: nothing was said of it.
+fn never_begun(error: &BuildError) -> Vec<u8> {
+    let BuildError::Step { name, cause, .. } = error else { return Vec::new() };
+    if error.missing_source().is_none() && !matches!(**cause, StepError::NotEntitled { .. }) {
+        return Vec::new();
+    }
+    let now = Some(Timestamp::now());
+    let error = kiln_builder::text::chain(&**cause);
+    let digest = digest(name, 0);
+    let vertex =
+        Vertex { digest, name: name.clone(), started: now, completed: now, error, ..Vertex::default() };
+    SolveStatus { vertexes: vec![vertex], ..SolveStatus::default() }.to_line()
 }
 
 /// Why a step failed, at its lines.
