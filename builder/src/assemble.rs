@@ -35,7 +35,11 @@ pub(crate) fn assemble(store: &Store, plan: &Plan, snapshot: &Snapshot) -> Resul
     for layer in snapshot.layers() {
         let known = store.layers().info(&layer.diff_id)?.map(|info| info.size);
         let remote = layer.remote.as_ref().map(|remote| remote.descriptor.size());
-        size += known.filter(|size| *size > 0).or(remote).unwrap_or_default();
+        size += match known.filter(|size| *size > 0).or(remote) {
+            Some(size) => size,
+            // What came from an OCI layout and was never unpacked.
+            None => store.layers().blob(&layer.diff_id)?.map_or(0, |blob| blob.size()),
+        };
     }
     let record = ImageRecord {
         id,

@@ -130,7 +130,11 @@ impl Images {
     fn layer_size(&self, record: &ImageRecord, index: usize) -> Result<u64, ImageError> {
         let info = self.store.layers().info(&record.layers[index])?;
         let known = info.map(|info| info.size).filter(|size| *size > 0);
-        Ok(known.or_else(|| record.layer_blobs.get(index).map(Descriptor::size)).unwrap_or(0))
+        match known.or_else(|| record.layer_blobs.get(index).map(Descriptor::size)) {
+            Some(size) => Ok(size),
+            // What came from an OCI layout and was never unpacked.
+            None => Ok(self.store.layers().blob(&record.layers[index])?.map_or(0, |blob| blob.size())),
+        }
     }
 }
 

@@ -120,12 +120,12 @@ fn ecdsa(pair: &EcdsaKeypair) -> Result<Pair, String> {
 fn rsa(pair: &RsaKeypair) -> Result<Pair, String> {
     let part =
         |number: &Mpint| number.as_positive_bytes().map(<[u8]>::to_vec).ok_or("a number of it is negative");
-    let (n, e) = (part(&pair.public.n)?, part(&pair.public.e)?);
+    let (modulus, exponent) = (part(&pair.public.n)?, part(&pair.public.e)?);
     let private = &pair.private;
     let (d, p, q) = (part(&private.d)?, part(&private.p)?, part(&private.q)?);
     let (first, second) = (remainder(&d, &less_one(&p)?), remainder(&d, &less_one(&q)?));
     let components = KeyPairComponents {
-        public_key: PublicKeyComponents { n: &n, e: &e },
+        public_key: PublicKeyComponents { n: &modulus, e: &exponent },
         d: &d,
         p: &p,
         q: &q,

@@ -1,5 +1,5 @@
 //! Keys that OpenSSH makes, and signatures that it verifies.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -146,7 +146,7 @@ fn elsewhere(value: &str, keep_git_dir: bool) -> Result<NamedContext, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use crate::flags::contexts::ContextSpec;
