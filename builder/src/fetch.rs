@@ -17,7 +17,7 @@ use dashmap::DashMap;
 use kiln_cache::{DiffId, Digest, ImageRecord, KeyBuilder, Store, StoreError};
 use kiln_graph::image::ImageConfig;
 use kiln_registry::archive::ArchiveError;
-use kiln_registry::{Client, Descriptor, Reference, ReferenceError, RegistryError, StorageError};
+use kiln_registry::{Client, Descriptor, Location, Reference, ReferenceError, RegistryError, StorageError};
 use tokio::sync::OnceCell;
 
 use self::layout::InLayout;
@@ -90,7 +90,7 @@ pub enum FetchError {
         /// The layer.
         diff_id: DiffId,
         /// The cache.
-        place: String,
+        place: Box<Location>,
         /// Why.
         #[source]
         source: Box<StorageError>,

@@ -48,7 +48,7 @@ pub use event::{Event, EventSender, Progress};
 pub use fetch::FetchError;
 pub use kiln_graph::Entitlements;
 pub use shared::{
-    CacheExport, CacheExportError, CacheExportReport, CacheImport, CacheImportReport, CacheMode, CacheTarget,
+    CacheExport, CacheExportError, CacheExportReport, CacheImportReport, CacheMode, CachePlace, CacheTarget,
     SharedCaches,
 };
 pub use keyring::{KeyError, Keyring};

@@ -64,7 +64,7 @@ impl Fetcher {
         let location = Location::from_line(place).ok_or_else(unknown)?;
         let storage = self.client.storage(&location, None).map_err(|source| FetchError::Shared {
             diff_id: diff_id.clone(),
-            place: location.to_string(),
+            place: Box::new(location.clone()),
             source: Box::new(source),
         })?;
         let storage = Arc::new(storage);
@@ -91,7 +91,7 @@ impl Fetcher {
         let step = progress.step(format!("[internal] fetch {shown} {}", short(digest)));
         let failed = |source: StorageError| FetchError::Shared {
             diff_id: diff_id.clone(),
-            place: shown.clone(),
+            place: Box::new(storage.location().clone()),
             source: Box::new(source),
         };
         let result = self.bring(&storage, blob, &step, failed).await;

@@ -7,25 +7,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kiln_cache::{CacheDocument, Compression, DiffId, ImageRecord, SharedMount, Store, StoreError};
-use kiln_graph::image::ImageConfig;
-use kiln_registry::{
-    BlobSource, Descriptor, Document, Location, MediaType, PushOutcome, Storage, StorageError,
-};
+use kiln_cache::{CacheDocument, DiffId, ImageRecord, SharedMount, StoreError};
+use kiln_registry::{BlobSource, Descriptor, Document, MediaType, PushOutcome, Storage, StorageError};
 use serde_json::json;
-use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
-use super::import::{CONFIG, INLINE};
+use super::import::CONFIG;
+use super::send::Sender;
 use super::trace::Trace;
-use super::{
-    CacheExport, CacheExportReport, CacheImport, CacheImportReport, CacheMode, CacheTarget, Inner, Place,
-    Reading, SharedCaches, State, mounts,
-};
+use super::{CacheExport, CacheExportReport, CacheMode, CachePlace, CacheTarget, SharedCaches, mounts};
 use crate::event::{Progress, Step};
-use crate::fetch::{FetchError, Fetcher};
-use crate::snapshot::{LayerRef, Origin, Remote, Snapshot};
-use crate::task::blocking;
+use crate::fetch::FetchError;
 use crate::text;
 
 /// The type of the artifact that a cache is.
@@ -72,7 +64,7 @@ pub(super) enum ExportFailure {
     /// A cache mount that travels along.
     #[error(transparent)]
     Mount(#[from] kiln_cache::CacheMountError),
-    /// The document has no bytes.
+    /// A task of the export ended without a result.
     #[error("a part of the builder stopped without an answer")]
     Lost,
 }
@@ -80,40 +72,6 @@ pub(super) enum ExportFailure {
 crate::causes::store_causes!(ExportFailure);
 
 impl crate::Builder {
-    /// Opens the shared caches of a build and begins to read those that are imported.
-    ///
-    /// A place that cannot even be opened is an error: what was written is wrong.
-    pub fn shared_caches(
-        &self,
-        imports: &[CacheImport],
-        exports: Vec<CacheExport>,
-        platform: &str,
-        progress: &Progress,
-    ) -> Result<SharedCaches, StorageError> {
-        if imports.is_empty() && exports.is_empty() {
-            return Ok(SharedCaches::default());
-        }
-        let mut places = Vec::with_capacity(imports.len());
-        for import in imports {
-            let storage = Arc::new(self.client.storage(&import.location, import.access.as_ref())?);
-            self.fetcher.know(&storage);
-            places.push(Place { line: import.location.to_line().into(), storage });
-        }
-        let inner = Arc::new(Inner {
-            imports: places,
-            exports,
-            platform: platform.to_owned(),
-            imported: OnceCell::new(),
-            progress: progress.clone(),
-            state: std::sync::Mutex::new(State::default()),
-        });
-        let reading = Arc::clone(&inner);
-        let reading = tokio::spawn(async move {
-            reading.imported().await;
-        });
-        Ok(SharedCaches { inner: Some(inner), _reading: Some(Arc::new(Reading(reading))) })
-    }
-
     /// Writes the caches that are exported, with what the build of `image` has used. Gives one answer for each, in order.
     pub async fn export_caches(
         &self,
@@ -124,68 +82,41 @@ impl crate::Builder {
         let Some(inner) = &caches.inner else { return Ok(Vec::new()) };
         let mut reports = Vec::new();
         for export in &inner.exports {
-            let CacheTarget::Place { location, access } = &export.target else { continue };
-            let step = Arc::new(progress.step(format!("exporting cache to {location}")));
-            let trace = caches.state().map(|state| state.trace.clone()).unwrap_or_default();
-            let work = async {
-                let _use = self.store.use_lock()?;
-                let storage = Arc::new(self.client.storage(location, access.as_ref())?);
-                let job = Job { builder: self, export, trace, storage, progress, step: &step };
-                job.perform(image).await
-            };
-            let result = work.await;
-            let step = Arc::into_inner(step);
-            match result {
-                Ok(report) => {
-                    step.map(Step::done);
-                    reports.push(report);
-                }
-                Err(source) => {
-                    let error = CacheExportError { place: location.to_string(), source: Box::new(source) };
-                    let cause = text::chain(&error);
-                    if let Some(step) = step {
-                        step.failed(cause.clone());
-                    }
-                    if !export.ignore_error {
-                        return Err(error);
-                    }
-                    progress.warn(cause);
-                }
+            let CacheTarget::Place(place) = &export.target else { continue };
+            match self.export_cache(caches, export, place, image, progress).await {
+                Ok(report) => reports.push(report),
+                Err(error) if export.ignore_error => progress.warn(text::chain(&error)),
+                Err(error) => return Err(error),
             }
         }
         Ok(reports)
     }
 
-    /// What the imports did so far.
-    pub fn import_report(&self, caches: &SharedCaches) -> Vec<CacheImportReport> {
-        let Some(inner) = &caches.inner else { return Vec::new() };
-        let Some(imported) = inner.imported.get() else { return Vec::new() };
-        let state = caches.state();
-        let hits = |number| state.as_ref().and_then(|state| state.hits.get(&number)).map_or(0, BTreeSet::len);
-        let report = |(number, (place, import)): (usize, (&Place, &super::Imported))| CacheImportReport {
-            place: place.storage.location().to_string(),
-            is_read: import.is_read,
-            known: import.document.records.len(),
-            answered: hits(number),
-            metadata: import.bytes,
-            layers: self.fetcher.fetched_from(place.storage.location()),
+    async fn export_cache(
+        &self,
+        caches: &SharedCaches,
+        export: &CacheExport,
+        place: &CachePlace,
+        image: &ImageRecord,
+        progress: &Progress,
+    ) -> Result<CacheExportReport, CacheExportError> {
+        let step = progress.step(format!("exporting cache to {}", place.location));
+        let trace = caches.state().trace.clone();
+        let work = async {
+            let _use = self.store.use_lock()?;
+            let storage = Arc::new(self.client.storage(&place.location, place.access.as_ref())?);
+            let job = Job { builder: self, export, trace, storage, progress, step: &step };
+            job.perform(image).await
         };
-        inner.imports.iter().zip(imported).enumerate().map(report).collect()
-    }
-}
-
-impl SharedCaches {
-    /// Puts the cache into the configuration of the image, if that was asked for. Its layers are the image's.
-    pub(crate) fn inline(&self, config: &mut ImageConfig) {
-        let Some(inner) = &self.inner else { return };
-        if !inner.exports.iter().any(|export| matches!(export.target, CacheTarget::Inline)) {
-            return;
+        let result = work.await.map_err(|source| CacheExportError {
+            place: place.location.to_string(),
+            source: Box::new(source),
+        });
+        match &result {
+            Ok(_) => step.done(),
+            Err(error) => step.failed(text::chain(error)),
         }
-        let document = self.state().map(|state| state.trace.to_document(false)).unwrap_or_default();
-        // Its own bytes are always JSON.
-        if let Ok(value) = serde_json::from_slice(&document.to_bytes()) {
-            config.other.insert(INLINE.to_owned(), value);
-        }
+        result
     }
 }
 
@@ -196,7 +127,7 @@ struct Job<'a> {
     trace: Trace,
     storage: Arc<Storage>,
     progress: &'a Progress,
-    step: &'a Arc<Step>,
+    step: &'a Step,
 }
 
 impl Job<'_> {
@@ -218,7 +149,7 @@ impl Job<'_> {
             self.add_listings(&mut document)?;
         }
         for mount in mounts::pack(&self.builder.store, &self.export.mounts, self.progress).await? {
-            self.count(&mut report, &mount.blob, self.put(None, &mount.blob, None).await?);
+            self.count(&mut report, &mount.blob, self.sender().put(None, &mount.blob, None).await?);
             report.mounts += 1;
             document.mounts.push(mount);
         }
@@ -238,11 +169,12 @@ impl Job<'_> {
             while sending.len() < AT_ONCE
                 && let Some(layer) = wanted.next()
             {
-                let sender = self.sender();
-                let (remote, how) = (
-                    self.trace.remote(&layer).cloned(),
-                    (self.export.compression, self.export.force_compression),
-                );
+                let (sender, remote) = (self.sender(), self.trace.remote(&layer).cloned());
+                if remote.is_none() && self.builder.store.layers().info(&layer)?.is_none() {
+                    // Its name is all that anybody knows of it.
+                    continue;
+                }
+                let how = (self.export.compression, self.export.force_compression);
                 sending.spawn(async move { sender.layer(layer, remote, how).await });
             }
             let Some(joined) = sending.join_next().await else { return Ok(()) };
@@ -297,15 +229,6 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn put(
-        &self,
-        layer: Option<&LayerRef>,
-        blob: &Descriptor,
-        elsewhere: Option<&Location>,
-    ) -> Result<PushOutcome, ExportFailure> {
-        self.sender().put(layer, blob, elsewhere).await
-    }
-
     fn sender(&self) -> Sender {
         Sender {
             store: self.builder.store.clone(),
@@ -313,90 +236,5 @@ impl Job<'_> {
             storage: Arc::clone(&self.storage),
             progress: self.progress.clone(),
         }
-    }
-}
-
-/// What sending one layer needs.
-struct Sender {
-    store: Store,
-    fetcher: Fetcher,
-    storage: Arc<Storage>,
-    progress: Progress,
-}
-
-impl Sender {
-    async fn layer(
-        self,
-        layer: DiffId,
-        remote: Option<Remote>,
-        (compression, force): (Option<Compression>, bool),
-    ) -> Result<(DiffId, Descriptor, PushOutcome), ExportFailure> {
-        let here = self.store.layers().info(&layer)?.is_some();
-        let (blob, elsewhere) = match &remote {
-            Some(remote) if !here && !force => (remote.descriptor.clone(), location(remote)),
-            Some(remote) if !here => {
-                self.fetch(&layer, remote).await?;
-                (self.compressed(&layer, compression, force).await?, location(remote))
-            }
-            other => (self.compressed(&layer, compression, force).await?, other.as_ref().and_then(location)),
-        };
-        let layer_ref = LayerRef { diff_id: layer.clone(), remote, created: None };
-        let outcome = self.put(Some(&layer_ref), &blob, elsewhere.as_ref()).await?;
-        Ok((layer, blob, outcome))
-    }
-
-    /// Brings a blob to the place; one that is nowhere near is fetched first.
-    async fn put(
-        &self,
-        layer: Option<&LayerRef>,
-        blob: &Descriptor,
-        elsewhere: Option<&Location>,
-    ) -> Result<PushOutcome, ExportFailure> {
-        let source = BlobSource::file(self.store.blobs().path(blob.digest())?);
-        match self.storage.put_blob(blob, &source, elsewhere).await {
-            Err(error) if error.is_source() => {
-                let Some(remote) = layer.and_then(|layer| layer.remote.as_ref()) else {
-                    return Err(error.into());
-                };
-                if let Some(layer) = layer {
-                    self.fetch(&layer.diff_id, remote).await?;
-                }
-                Ok(self.storage.put_blob(blob, &source, None).await?)
-            }
-            result => Ok(result?),
-        }
-    }
-
-    async fn fetch(&self, layer: &DiffId, remote: &Remote) -> Result<(), FetchError> {
-        let only = LayerRef { diff_id: layer.clone(), remote: Some(remote.clone()), created: None };
-        self.fetcher.ensure_blobs(&Snapshot::new(vec![only]), &self.progress).await
-    }
-
-    /// The layer's blob as it is to travel: one that is there already, unless it is to be of another kind.
-    async fn compressed(
-        &self,
-        layer: &DiffId,
-        wanted: Option<Compression>,
-        force: bool,
-    ) -> Result<Descriptor, ExportFailure> {
-        let (store, layer) = (self.store.clone(), layer.clone());
-        let made = blocking(move || -> Result<Descriptor, StoreError> {
-            let kinds = [MediaType::ImageLayerGzip, MediaType::ImageLayerZstd];
-            match store.layers().blob(&layer)?.filter(|_| !force) {
-                Some(blob) if kinds.contains(blob.media_type()) => Ok(blob),
-                _ => Ok(store.layers().compressed(&layer, wanted.unwrap_or(Compression::Gzip))?),
-            }
-        });
-        Ok(made.await.ok_or(ExportFailure::Lost)??)
-    }
-}
-
-/// The place that a blob is in, if that is one of a registry's repositories or a shared cache.
-fn location(remote: &Remote) -> Option<Location> {
-    match &remote.origin {
-        Origin::Image(reference) => {
-            Some(Location::Registry { reference: reference.to_string(), insecure: false })
-        }
-        Origin::Shared(line) => Location::from_line(line),
     }
 }

@@ -9,7 +9,7 @@ use kiln_registry::{Descriptor, Document, ManifestOrIndex, MediaType, Storage, S
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::Place;
+use super::OpenPlace;
 use crate::event::Progress;
 use crate::snapshot::Remote;
 use crate::text;
@@ -21,7 +21,7 @@ pub(super) const INLINE: &str = "kiln.cache.v1";
 /// The largest cache document that is read: some hundred thousand records.
 const MAX_CACHE_DOCUMENT: u64 = 32 << 20;
 /// How long one import may take. A build that has waited so long is better off without it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A document that was read.
 pub(super) struct Imported {
@@ -86,7 +86,7 @@ impl Imported {
 }
 
 /// Reads all imports. What cannot be read is warned of, and empty.
-pub(super) async fn read(places: &[Place], platform: &str, progress: &Progress) -> Vec<Imported> {
+pub(super) async fn read(places: &[OpenPlace], platform: &str, progress: &Progress) -> Vec<Imported> {
     let mut reading = JoinSet::new();
     for (number, place) in places.iter().enumerate() {
         let (storage, line) = (place.storage.clone(), place.line.clone());

@@ -13,7 +13,9 @@
 mod export;
 mod import;
 mod mounts;
+mod open;
 mod report;
+mod send;
 mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +35,14 @@ use crate::snapshot::{LayerRef, Remote, Snapshot};
 pub use export::CacheExportError;
 pub use report::{CacheExportReport, CacheImportReport};
 
-/// A cache to read.
+/// How many wrong or missing blobs it takes until nothing of a place is believed any more: each costs another look at all
+/// steps.
+const MOST_FAILURES: u32 = 4;
+
+/// Where a cache is.
 #[derive(Debug, Clone)]
-pub struct CacheImport {
-    /// Where it is.
+pub struct CachePlace {
+    /// The place.
     pub location: Location,
     /// What the place asks for; the client's own if absent.
     pub access: Option<Access>,
@@ -65,12 +71,7 @@ pub enum CacheTarget {
     /// Into the configuration of the image.
     Inline,
     /// To a place of its own.
-    Place {
-        /// Where it is.
-        location: Location,
-        /// What it asks for; the client's own if absent.
-        access: Option<Access>,
-    },
+    Place(Box<CachePlace>),
 }
 
 /// Which layers a cache has.
@@ -86,7 +87,10 @@ pub enum CacheMode {
 /// The shared caches of one build. Cheap to clone; clones are the same caches. The default is none.
 #[derive(Clone, Default)]
 pub struct SharedCaches {
+    /// What is imported and exported, if anything is.
     inner: Option<Arc<Inner>>,
+    /// A build without shared caches may still find layers that came from one earlier.
+    state: Arc<Mutex<State>>,
     /// Ends with the last clone: a build that asked for nothing waits for nothing.
     _reading: Option<Arc<Reading>>,
 }
@@ -101,16 +105,15 @@ impl Drop for Reading {
 }
 
 struct Inner {
-    imports: Vec<Place>,
+    imports: Vec<OpenPlace>,
     exports: Vec<CacheExport>,
     platform: String,
     imported: OnceCell<Vec<Imported>>,
     progress: Progress,
-    state: Mutex<State>,
 }
 
 /// An import whose place is open.
-struct Place {
+struct OpenPlace {
     storage: Arc<Storage>,
     line: Arc<str>,
 }
@@ -136,7 +139,13 @@ struct Doubts {
 
 impl Doubts {
     fn believes(&self, origin: &LayerOrigin, layer: &DiffId) -> bool {
-        !self.layers.contains(layer) && self.places.get(&origin.place).is_none_or(|failures| *failures < 2)
+        !self.layers.contains(layer)
+            && self.places.get(&origin.place).is_none_or(|failures| *failures < MOST_FAILURES)
+    }
+
+    /// Whether it is enough to know what a layer is called.
+    fn may_be_named(&self, layer: &DiffId) -> bool {
+        !self.all_needed && !self.layers.contains(layer)
     }
 }
 
@@ -149,8 +158,8 @@ pub(crate) struct Found {
 }
 
 impl SharedCaches {
-    fn state(&self) -> Option<MutexGuard<'_, State>> {
-        Some(self.inner.as_ref()?.state.lock().unwrap_or_else(PoisonError::into_inner))
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the imports say about a key. Waits until they have been read.
@@ -168,20 +177,17 @@ impl SharedCaches {
             let Some(record) = import.document.records.get(key) else { continue };
             let origin = import.origin(&record.layer);
             let found = Found { record: record.clone(), origin };
-            let usable = {
-                let state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-                found.origin.as_ref().is_some_and(|origin| state.doubts.believes(origin, &record.layer))
-            };
-            if usable || has(&record.layer)? {
-                inner.hit(number, key);
+            let believed = |origin| self.state().doubts.believes(origin, &record.layer);
+            if found.origin.as_ref().is_some_and(believed) || has(&record.layer)? {
+                self.hit(number, key);
                 return Ok(Some(found));
             }
-            if found.origin.is_none() && named.is_none() && inner.may_be_named(&record.layer) {
+            if found.origin.is_none() && named.is_none() && self.state().doubts.may_be_named(&record.layer) {
                 named = Some((number, found));
             }
         }
         Ok(named.map(|(number, found)| {
-            inner.hit(number, key);
+            self.hit(number, key);
             found
         }))
     }
@@ -189,8 +195,7 @@ impl SharedCaches {
     /// Where the layer of a record of the store can be had, if that is still believed.
     pub(crate) fn remote_of(&self, record: &Record) -> Option<Remote> {
         let (origin, layer) = (record.origin.as_ref()?, record.layer.as_ref()?);
-        let believed = self.state().is_none_or(|state| state.doubts.believes(origin, layer));
-        believed.then(|| Remote::shared(origin))
+        self.state().doubts.believes(origin, layer).then(|| Remote::shared(origin))
     }
 
     /// What the imports remember under a key.
@@ -216,15 +221,15 @@ impl SharedCaches {
 
     /// Remembers that a step's result is part of the build.
     pub(crate) fn used(&self, record: &Record, layer: &LayerRef) {
-        if let Some(mut state) = self.state() {
-            state.trace.record(record, layer);
+        if self.inner.is_some() {
+            self.state().trace.record(record, layer);
         }
     }
 
     /// Remembers something that led to a key.
     pub(crate) fn used_memo(&self, key: &Key, value: &[u8]) {
-        if let Some(mut state) = self.state() {
-            state.trace.memos.insert(*key, value.to_owned());
+        if self.inner.is_some() {
+            self.state().trace.memos.insert(*key, value.to_owned());
         }
     }
 
@@ -233,17 +238,21 @@ impl SharedCaches {
     pub(crate) fn is_to_blame(&self, error: &BuildError, progress: &Progress) -> bool {
         let BuildError::Step { cause, .. } = error else { return false };
         let StepError::Fetch(cause) = &**cause else { return false };
-        let Some(mut state) = self.state() else { return false };
+        let mut state = self.state();
         let doubts = &mut state.doubts;
         let blamed = match cause {
-            FetchError::Shared { diff_id, place, .. } => {
-                *doubts.places.entry(place_line(self, place)).or_default() += 1;
+            FetchError::Shared { diff_id, place, source } => {
+                // A place that does not answer would not answer for the other layers, either, each time after a while.
+                let weight = if source.is_of_one_blob() { 1 } else { MOST_FAILURES };
+                *doubts.places.entry(place.to_line()).or_default() += weight;
                 doubts.layers.insert(diff_id.clone())
             }
             FetchError::NotTheLayer { diff_id, .. } | FetchError::UnknownPlace { diff_id, .. } => {
                 doubts.layers.insert(diff_id.clone())
             }
-            FetchError::LayerMissing { .. } => !std::mem::replace(&mut doubts.all_needed, true),
+            FetchError::LayerMissing { .. } if self.inner.is_some() => {
+                !std::mem::replace(&mut doubts.all_needed, true)
+            }
             _ => false,
         };
         if blamed {
@@ -262,37 +271,26 @@ impl SharedCaches {
         result: &Snapshot,
         mut has: impl FnMut(&DiffId) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        let Some(inner) = &self.inner else { return Ok(false) };
+        if self.inner.is_none() {
+            return Ok(false);
+        }
         for layer in result.layers().iter().filter(|layer| layer.remote.is_none()) {
             if !has(&layer.diff_id)? {
-                let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = self.state();
                 state.trace = Trace::default();
                 return Ok(!std::mem::replace(&mut state.doubts.all_needed, true));
             }
         }
         Ok(false)
     }
-}
 
-/// The line of the place that is shown so.
-fn place_line(caches: &SharedCaches, shown: &str) -> String {
-    let places = caches.inner.iter().flat_map(|inner| &inner.imports);
-    let mut lines = places.filter(|place| place.storage.location().to_string() == shown);
-    lines.next().map_or_else(|| shown.to_owned(), |place| place.line.to_string())
+    fn hit(&self, import: usize, key: &Key) {
+        self.state().hits.entry(import).or_default().insert(*key);
+    }
 }
 
 impl Inner {
     async fn imported(&self) -> &[Imported] {
         self.imported.get_or_init(|| import::read(&self.imports, &self.platform, &self.progress)).await
-    }
-
-    fn hit(&self, import: usize, key: &Key) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.hits.entry(import).or_default().insert(*key);
-    }
-
-    fn may_be_named(&self, layer: &DiffId) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        !state.doubts.all_needed && !state.doubts.layers.contains(layer)
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,7 +19,8 @@ use crate::support::tool::{Outcome, run};
 /// Everything that a key is made with: a stage whose files are copied and bound, owners by name, a linked layer.
 const APP: &str = "ARG REGISTRY\nFROM ${REGISTRY}/busybox AS build\nCOPY src /src\n\
     RUN cat /src/a > /program && head -c 3000000 /dev/urandom > /ballast\nRUN echo tools > /tools\n\
-    FROM ${REGISTRY}/busybox\nWORKDIR /work\nCOPY --from=build --chown=nobody /program /ballast /app/\n\
+    FROM ${REGISTRY}/busybox\nRUN echo nobody:x:65534:65534::/:/bin/sh >> /etc/passwd && echo nogroup:x:65533: >> /etc/group\n\
+    WORKDIR /work\nCOPY --from=build --chown=nobody /program /ballast /app/\n\
     COPY --from=build --link --chown=nobody:nogroup /tools /linked/tools\n\
     RUN --mount=type=bind,from=build,source=/tools,target=/mnt cat /mnt /app/program > /list\n";
 
@@ -68,7 +72,7 @@ fn a_registry_answers_a_whole_build() {
     let cache = one.reference("shared/registry:cache");
     let to = format!("type=registry,ref={cache},mode=max");
     let first = build(&one, &context, "app", &["--cache-to", &to]);
-    assert_eq!(steps(&first).executed().len(), 7, "{first}");
+    assert_eq!(steps(&first).executed().len(), 8, "{first}");
     assert!(first.stderr.contains("cache to "), "{first}");
 
     let door = Counter::before(one.registry.host());
@@ -91,15 +95,15 @@ fn what_the_registry_has_is_not_sent_again() {
     let context = app(&env);
     let to = format!("type=registry,ref={},mode=max", env.reference("shared/again:cache"));
     let first = build(&env, &context, "app", &["--cache-to", &to]);
-    assert!(first.stderr.contains("7 blobs sent"), "{first}");
+    assert!(first.stderr.contains("8 blobs sent"), "{first}");
     let again = build(&env, &context, "app", &["--cache-to", &to]);
-    assert!(again.stderr.contains("0 blobs sent (0B), 7 already there"), "{again}");
+    assert!(again.stderr.contains("0 blobs sent (0B), 8 already there"), "{again}");
     // Another repository takes them from the first one.
     let other = format!("type=registry,ref={},mode=max", env.reference("shared/other:cache"));
     let two = TestEnvironment::new();
     let from = env.reference("shared/again:cache");
     let carried = build(&two, &context, "app", &["--cache-from", &from, "--cache-to", &other]);
-    assert!(carried.stderr.contains("0 blobs sent (0B), 7 already there"), "{carried}");
+    assert!(carried.stderr.contains("0 blobs sent (0B), 8 already there"), "{carried}");
     assert!(bytes_of_blobs(&two) < METADATA, "mounted, not fetched");
 }
 
@@ -123,7 +127,7 @@ fn the_smallest_cache_answers_a_whole_build_too() {
     let context = app(&one);
     let cache = one.reference("shared/min:cache");
     let first = build(&one, &context, "app", &["--cache-to", &cache]);
-    assert!(first.stderr.contains("4 blobs sent"), "only the layers of the image: {first}");
+    assert!(first.stderr.contains("5 blobs sent"), "only the layers of the image: {first}");
     let second = build(&two, &context, "app", &["--cache-from", &cache]);
     assert_cached(&second, &two, &one);
     assert_runs(&two);
@@ -171,7 +175,7 @@ fn a_bucket_answers_a_whole_build() {
     let wrong = bucket.spec(&bucket.host, "access_key_id=a,secret_access_key=b");
     let three = TestEnvironment::new();
     let refused = build(&three, &context, "app", &["--cache-from", &wrong]);
-    assert_eq!(steps(&refused).executed().len(), 7, "{refused}");
+    assert_eq!(steps(&refused).executed().len(), 8, "{refused}");
     assert!(refused.stderr.contains("warning: the cache s3://cache/"), "{refused}");
 }
 
@@ -190,7 +194,7 @@ fn an_image_carries_its_own_cache() {
     // An image without one is no cache, and no harm.
     let plain = two.reference("busybox");
     let third = build(&TestEnvironment::new(), &context, "app", &["--cache-from", &plain]);
-    assert_eq!(steps(&third).executed().len(), 7);
+    assert_eq!(steps(&third).executed().len(), 8);
     assert!(third.stderr.contains("no cache of kiln's"), "{third}");
 }
 
@@ -220,7 +224,7 @@ fn a_cache_that_cannot_be_had_costs_a_warning() {
     // Nothing there yet is what a first build finds.
     let absent = env.reference("shared/absent:yet");
     let outcome = build(&env, &context, "simple", &["--cache-from", &absent]);
-    assert!(outcome.status.success() && !outcome.stderr.contains("warning"), "{outcome}");
+    assert!(outcome.status.success() && !outcome.stderr.contains("warning: the cache"), "{outcome}");
 
     let to = "type=registry,ref=127.0.0.1:1/cache";
     let outcome = build(&env, &context, "simple", &["--cache-to", to]);
@@ -332,7 +336,7 @@ fn a_damaged_layer_is_made_again() {
     let failed = two.run(["run", "--rm", "app", "true"]);
     assert!(!failed.status.success() && failed.stderr.contains("does not verify"), "{failed}");
     let again = build(&two, &context, "app", &["--no-cache"]);
-    assert_eq!(steps(&again).executed().len(), 7, "{again}");
+    assert_eq!(steps(&again).executed().len(), 8, "{again}");
     assert_runs(&two);
     build(&two, &context, "app", &["-o", &output]).ok();
     assert_eq!(fs::read_to_string(directory.join("list")).unwrap(), "tools\na\n");
@@ -388,6 +392,133 @@ fn a_cache_that_goes_away_is_done_without() {
     let outcome = build(&two, &context, "app", &["--cache-from", &from]);
     assert!(outcome.status.success(), "{outcome}");
     assert_eq!(two.run(["run", "--rm", "app", "cat", "/list"]).ok(), "tools\nb\n");
+    // A store that remembers where layers were does without them, too, when nobody names the cache any more.
+    let three = TestEnvironment::new();
+    let door = Counter::before(one.registry.host());
+    let from = format!("{}/shared/gone:cache", door.host);
+    fs::write(context.join("src/a"), "a\n").unwrap();
+    build(&three, &context, "app", &["--cache-from", &from]).ok();
+    door.shut();
+    fs::write(context.join("src/a"), "c\n").unwrap();
+    let outcome = build(&three, &context, "app", &[]);
+    assert!(outcome.status.success(), "{outcome}");
+    assert_eq!(three.run(["run", "--rm", "app", "cat", "/list"]).ok(), "tools\nc\n");
+}
+
+#[test]
+fn a_cache_is_carried_on_by_whoever_imports_it() {
+    let (one, two, three) = (TestEnvironment::new(), TestEnvironment::new(), TestEnvironment::new());
+    let (context, bucket) = (app(&one), Bucket::start());
+    // The smallest one, whose first stage is known by name only, to a place of another kind: what has to come along does.
+    let cache = one.reference("shared/carried:cache");
+    build(&one, &context, "app", &["--cache-to", &cache]).ok();
+    let keys = format!("access_key_id={KEY},secret_access_key={SECRET}");
+    let to = bucket.spec(&bucket.host, &format!("mode=max,compression=zstd,force-compression=true,{keys}"));
+    let carried = build(&two, &context, "app", &["--cache-from", &cache, "--cache-to", &to]);
+    assert_eq!(steps(&carried).executed(), [""; 0], "{carried}");
+    assert!(carried.stderr.contains("5 blobs sent"), "{carried}");
+    let from = bucket.spec(&bucket.host, &keys);
+    let last = build(&three, &context, "app", &["--cache-from", &from]);
+    assert_cached(&last, &three, &one);
+    let more = ["--cache-from", &from, "-o", "type=docker,dest=app.tar"];
+    build(&three, &context, "app", &more).ok();
+    assert_eq!(three.image("app").tree, one.image("app").tree);
+}
+
+#[test]
+fn a_miss_is_explained_on_a_machine_that_never_built_it() {
+    let env = TestEnvironment::new();
+    let context = app(&env);
+    let cache = env.path("cache").display().to_string();
+    let (to, from) = (format!("type=local,dest={cache},mode=max"), format!("type=local,src={cache}"));
+    build(&env, &context, "app", &["--cache-to", &to]).ok();
+    fs::write(context.join("src/a"), "b\n").unwrap();
+    // The same checkout on another machine: the path says which Dockerfile it is.
+    fs::rename(env.root(), env.path("elsewhere")).unwrap();
+    let again = build(&env, &context, "app", &["--cache-from", &from]);
+    let again = steps(&again);
+    let lines = again.step("COPY src").lines.join("\n");
+    assert!(lines.contains("a changed"), "{lines}");
+}
+
+#[test]
+fn cache_mounts_travel() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let text = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nARG N\n\
+        RUN --mount=type=cache,target=/c,id=mine --mount=type=cache,target=/o echo $N >> /c/log && echo x >> /o/log && \
+        cat /c/log /o/log > /seen\n";
+    let context = one.dockerfile("mounts", text);
+    let dir = one.path("cache").display().to_string();
+    let to = format!("type=local,dest={dir},mode=max,mounts=mine,nothing");
+    let first = build(&one, &context, "app", &["--build-arg", "N=1", "--cache-to", &to]);
+    assert!(
+        first.stderr.contains("1 cache mount") && first.stderr.contains("no cache mount `nothing`"),
+        "{first}"
+    );
+    let from = format!("type=local,src={dir}");
+    let second = build(&two, &context, "app", &["--build-arg", "N=2", "--cache-from", &from]);
+    assert_eq!(steps(&second).executed().len(), 1, "{second}");
+    assert_eq!(
+        two.run(["run", "--rm", "app", "cat", "/seen"]).ok(),
+        "1\n2\nx\n",
+        "the other one began empty"
+    );
+    // What is here is not replaced.
+    let third = build(&two, &context, "app", &["--build-arg", "N=3", "--cache-from", &from]);
+    assert!(third.status.success(), "{third}");
+    assert_eq!(two.run(["run", "--rm", "app", "cat", "/seen"]).ok(), "1\n2\n3\nx\nx\n");
+}
+
+/// Kills of an export, and as many of an import.
+const KILLS: u64 = 12;
+
+#[test]
+fn a_killed_export_or_import_loses_nothing() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let context = app(&one);
+    let cache = one.reference("shared/killed:cache");
+    let dir = one.path("cache").display().to_string();
+    let (to, to_dir) =
+        (format!("type=registry,ref={cache},mode=max"), format!("type=local,dest={dir},mode=max"));
+    let exports = ["--cache-to", &to, "--cache-to", &to_dir];
+    let begun = Instant::now();
+    build(&one, &context, "app", &exports).ok();
+    let longest = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    let id = one.id("app");
+    let from_dir = format!("type=local,src={dir}");
+    for number in 0..KILLS {
+        let context = one.dockerfile("changed", &format!("{APP}RUN echo {number} > /number\n"));
+        fs::create_dir_all(context.join("src")).unwrap();
+        fs::write(context.join("src/a"), "a\n").unwrap();
+        kill_after(one.build_command(&context, "new", &exports), longest * number / KILLS);
+        for from in [&cache, &from_dir] {
+            let runner = TestEnvironment::new();
+            let outcome = build(&runner, &app(&runner), "app", &["--cache-from", from]);
+            assert_eq!(steps(&outcome).executed(), [""; 0], "after kill {number}: {outcome}");
+        }
+        assert_eq!(one.id("app"), id, "what was tagged is tagged");
+    }
+    assert_runs(&one);
+    let more = two.dockerfile("more", &format!("{APP}RUN cat /list > /last\n"));
+    fs::create_dir_all(more.join("src")).unwrap();
+    fs::write(more.join("src/a"), "a\n").unwrap();
+    for number in 0..KILLS {
+        fs::remove_dir_all(two.root()).ok();
+        kill_after(two.build_command(&more, "app", &["--cache-from", &cache]), longest * number / KILLS);
+        build(&two, &more, "app", &[]).ok();
+        assert_eq!(two.run(["run", "--rm", "app", "cat", "/last"]).ok(), "tools\na\n");
+    }
+}
+
+/// Starts the command and kills it after so many microseconds. The moment is what the test is about: nothing else tells
+/// where kiln is then.
+fn kill_after(mut command: Command, microseconds: u64) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (_sender, nothing_comes) = mpsc::channel::<()>();
+    nothing_comes.recv_timeout(Duration::from_micros(microseconds)).unwrap_err();
+    // It may have come to its end.
+    child.kill().ok();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -107,6 +107,12 @@ impl StorageError {
         }
     }
 
+    /// True if it says something about one blob and nothing about the place.
+    pub fn is_of_one_blob(&self) -> bool {
+        let is_wrong = matches!(self, Self::Verify { .. } | Self::Registry(RegistryError::Verify { .. }));
+        is_wrong || self.is_not_found()
+    }
+
     /// True if the bytes that were to be sent are not on this machine.
     pub fn is_source(&self) -> bool {
         matches!(self, Self::Registry(RegistryError::Source { .. }))

@@ -2,8 +2,8 @@
 //! them after the build.
 
 use kiln_builder::{
-    Builder, CacheExport, CacheExportReport, CacheImport, CacheImportReport, CacheMode, CacheTarget,
-    Progress, SharedCaches,
+    Builder, CacheExport, CacheExportReport, CacheImportReport, CacheMode, CachePlace, CacheTarget, Progress,
+    SharedCaches,
 };
 use kiln_cache::Compression;
 use kiln_registry::{Access, AccessKeys, BucketPlace, Location, Reference};
@@ -25,7 +25,7 @@ const NAME: &str = "kiln";
 #[derive(Debug, Default)]
 pub struct Caches {
     /// Those that are read.
-    pub imports: Vec<CacheImport>,
+    pub imports: Vec<CachePlace>,
     /// Those that are written.
     pub exports: Vec<CacheExport>,
 }
@@ -36,7 +36,7 @@ impl Caches {
         let mut caches = Self::default();
         for spec in &flags.cache_from {
             let (location, access) = place(&spec.place, "--cache-from", environment)?;
-            caches.imports.push(CacheImport { location, access });
+            caches.imports.push(CachePlace { location, access });
         }
         let mut specs = flags.cache_to.clone();
         let inline = flags.build_args.iter().any(|argument| is_inline(argument));
@@ -70,7 +70,7 @@ fn export(spec: CacheTo, environment: &Environment) -> Result<CacheExport, CliEr
         None => CacheTarget::Inline,
         Some(written) => {
             let (location, access) = place(written, "--cache-to", environment)?;
-            CacheTarget::Place { location, access }
+            CacheTarget::Place(Box::new(CachePlace { location, access }))
         }
     };
     Ok(CacheExport {
