@@ -15,6 +15,7 @@
 
 mod capabilities;
 mod cgroup;
+mod device;
 mod error;
 mod exit;
 mod init;
@@ -27,10 +28,11 @@ mod supervisor;
 mod sys;
 mod wire;
 
+pub use device::{Device, DeviceKind};
 pub use error::SandboxError;
 pub use exit::Exit;
 pub use spawn::{Sandbox, Signaller, resize, spawn};
 pub use spec::{
-    ChangesDirectory, Device, DeviceKind, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,
+    ChangesDirectory, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,
 };
 pub use supervisor::run_child_if_asked;

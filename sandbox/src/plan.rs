@@ -8,9 +8,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::cgroup::{Hierarchy, Layout};
-use crate::{
-    Device, DeviceKind, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,
-};
+use crate::device::{self, Device};
+use crate::{Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
 
 /// One thing to do. `Display` completes the sentence "cannot …".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,33 +120,6 @@ const MASKED: [&str; 11] = [
 /// Paths through which the host could be changed, read-only as in Docker.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Character devices by major and minor number (Linux's `Documentation/admin-guide/devices.txt`). In an image or made by
-/// the process, even these cannot be opened: a node of any device is a way to the host's disks.
-const DEVICES: [(&str, u32, u32); 6] = [
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
-];
-
-/// What a privileged process has beside them, as under BuildKit: the kernel's log, file systems and block devices in
-/// user space, virtual machines and networks, loop devices.
-const PRIVILEGED_DEVICES: [(&str, u32, u32); 6] = [
-    ("/dev/kmsg", 1, 11),
-    ("/dev/cuse", 10, 203),
-    ("/dev/fuse", 10, 229),
-    ("/dev/kvm", 10, 232),
-    ("/dev/net/tun", 10, 200),
-    ("/dev/loop-control", 10, 237),
-];
-
-/// The block devices `/dev/loop0` and so on: their major number, and how many a privileged process finds. Others it can
-/// make.
-const LOOP_MAJOR: u32 = 7;
-const LOOPS: u32 = 16;
-
 const LINKS: [(&str, &str); 6] = [
     ("/dev/ptmx", "pts/ptmx"),
     ("/dev/fd", "/proc/self/fd"),
@@ -167,7 +139,8 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
     steps.push(Step::Root { root: spec.root.clone(), targets: targets(spec), devices: privileged });
     steps.extend(system_mounts(privileged));
     steps.extend(cgroup_mounts(cgroups, privileged));
-    steps.extend(system_devices(privileged));
+    let make = if privileged { Step::Node } else { Step::Device };
+    steps.extend(device::system(privileged).into_iter().map(make));
     steps.extend(LINKS.map(|(path, target)| Step::Link { path: path.into(), target: target.into() }));
     steps.extend(network_files(spec));
     steps.extend(spec.mounts.iter().map(|mount| user_mount(mount, privileged)));
@@ -216,28 +189,6 @@ fn targets(spec: &RunSpec) -> Vec<Target> {
         spec.devices.iter().map(|device| Target { path: device.path.clone(), kind: TargetKind::File }),
     );
     targets
-}
-
-/// The standard devices. A privileged process may as well have them as plain nodes, and more of them.
-fn system_devices(privileged: bool) -> Vec<Step> {
-    let everybodys = |(path, major, minor): (&str, u32, u32)| Device {
-        path: path.to_owned(),
-        kind: DeviceKind::Character { major, minor },
-        mode: 0o666,
-        uid: 0,
-        gid: 0,
-    };
-    if !privileged {
-        return DEVICES.map(|device| Step::Device(everybodys(device))).to_vec();
-    }
-    let loops = (0..LOOPS).map(|minor| Device {
-        path: format!("/dev/loop{minor}"),
-        kind: DeviceKind::Block { major: LOOP_MAJOR, minor },
-        mode: 0o666,
-        uid: 0,
-        gid: 0,
-    });
-    DEVICES.into_iter().chain(PRIVILEGED_DEVICES).map(everybodys).chain(loops).map(Step::Node).collect()
 }
 
 fn network_files(spec: &RunSpec) -> impl Iterator<Item = Step> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::SandboxError;
+use crate::{Device, SandboxError};
 
 /// One process to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,42 +182,6 @@ pub enum Network {
     Host,
     /// A loopback interface and nothing else.
     None,
-}
-
-/// A device node. A missing place for it is provided without leaving a trace in the upper directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
-    /// Absolute path inside the root.
-    pub path: String,
-    /// What it is.
-    pub kind: DeviceKind,
-    /// Permission bits.
-    pub mode: u32,
-    /// Its owner.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-}
-
-/// What a [`Device`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeviceKind {
-    /// A character device.
-    Character {
-        /// Which driver.
-        major: u32,
-        /// Which of the driver's devices.
-        minor: u32,
-    },
-    /// A block device.
-    Block {
-        /// Which driver.
-        major: u32,
-        /// Which of the driver's devices.
-        minor: u32,
-    },
-    /// A FIFO.
-    Fifo,
 }
 
 /// A mount beside the standard ones. A missing target is provided without leaving a trace in the upper directory;

@@ -6,6 +6,7 @@
 pub mod live;
 pub mod plain;
 pub mod raw;
+pub mod status;
 pub mod tracker;
 
 use std::io::Write;
