@@ -43,6 +43,12 @@ pub enum BlobError {
         /// The blob asked for.
         digest: Digest,
     },
+    /// The bytes are not those that were stored.
+    #[error("blob {digest} was damaged in the store and has been removed: the next try gets or makes it again")]
+    Damaged {
+        /// The blob.
+        digest: Digest,
+    },
     /// The bytes are not those that the digest names.
     #[error("content does not match: expected {expected}, got {actual}")]
     Mismatch {
@@ -123,7 +129,7 @@ impl Blobs {
         }
     }
 
-    /// Reads a small blob (a document) whole, verified against its digest.
+    /// Reads a small blob (a document) whole, verified against its digest. One that is damaged is removed.
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, BlobError> {
         self.store.hold(Held::blob(digest)?)?;
         let path = self.path(digest)?;
@@ -134,7 +140,10 @@ impl Blobs {
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         file.take(limit).read_to_end(&mut bytes).at("read", &path)?;
-        expect(digest, digest_of(&bytes))?;
+        if digest_of(&bytes) != *digest {
+            self.remove(digest)?;
+            return Err(BlobError::Damaged { digest: digest.clone() });
+        }
         Ok(bytes)
     }
 
@@ -231,7 +240,12 @@ impl BlobWriter {
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.handle().write(bytes)?;
+        let written = self.file.handle().write(bytes);
+        // Whoever copies into this knows of no file: a full disk must be one that has a name.
+        let count = written.map_err(|source| {
+            let (kind, path) = (source.kind(), self.file.path().to_owned());
+            io::Error::new(kind, FileError { action: "write", path, source })
+        })?;
         self.hash.update(&bytes[..count]);
         self.size += count as u64;
         Ok(count)
@@ -311,7 +325,8 @@ mod tests {
         let blobs = store.blobs();
         let digest = blobs.put(b"document").unwrap();
         fs::write(blobs.path(&digest).unwrap(), b"damaged!").unwrap();
-        assert!(matches!(blobs.read(&digest, 100), Err(BlobError::Mismatch { .. })));
         assert!(matches!(blobs.verify(&digest), Err(BlobError::Mismatch { .. })));
+        assert!(matches!(blobs.read(&digest, 100), Err(BlobError::Damaged { .. })));
+        assert!(!blobs.contains(&digest).unwrap());
     }
 }

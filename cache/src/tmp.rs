@@ -152,17 +152,22 @@ impl Drop for Temporary {
     }
 }
 
+/// How often the directory above a target is made anew: whoever removes things removes empty directories too.
+const ATTEMPTS: usize = 16;
+
 /// Renames, making the directory above the target if it is missing.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && from.symlink_metadata().is_ok() => {
-            if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent).at("create", parent)?;
+    for _ in 0..ATTEMPTS {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && from.symlink_metadata().is_ok() => {
+                if let Some(parent) = to.parent() {
+                    fs::create_dir_all(parent).at("create", parent)?;
+                }
             }
-            fs::rename(from, to).at("rename to", to)
+            result => return result.at("rename to", to),
         }
-        result => result.at("rename to", to),
     }
+    fs::rename(from, to).at("rename to", to)
 }
 
 /// Removes a file, or a directory with everything in it. What is not there any more is no error.

@@ -240,6 +240,10 @@ impl CliError {
     }
 
     fn hint(&self) -> Option<String> {
+        full_disk(self).or_else(|| self.own_hint())
+    }
+
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Build { source, .. } => source.hint(),
@@ -263,6 +267,11 @@ impl CliError {
                 }
                 _ => None,
             },
+            Self::Store(StoreError::Format { .. }) => Some(
+                "another version of kiln made it: use that one, name another directory with --root or KILN_ROOT, or \
+                 remove this one; its images and its cache go with it"
+                    .to_owned(),
+            ),
             Self::Store(_) => Some("--root or KILN_ROOT names another directory for the store".to_owned()),
             _ => None,
         }
@@ -309,6 +318,22 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         Self::Run(Box::new(error))
     }
+}
+
+/// What can be done where the disk is full.
+pub fn full_disk(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    let mut is_full = false;
+    while let Some(error) = next {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        is_full |= matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded));
+        next = error.source();
+    }
+    is_full.then(|| {
+        "the disk is full: if the store is on it, `kiln prune` and `kiln prune --all` make room, and \
+         `--keep-storage SIZE` keeps the store within a limit"
+            .to_owned()
+    })
 }
 
 fn stopped(signal: i32) -> String {

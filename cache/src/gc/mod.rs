@@ -13,12 +13,15 @@ mod remove;
 mod scan;
 mod sizes;
 
+use std::io::ErrorKind;
+
 use jiff::Timestamp;
 
 use crate::digest::Digest;
 use crate::disk::disk_usage;
+use crate::error::At;
 use crate::locks;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, list};
 use crate::tmp::remove_all;
 
 pub use inventory::{Item, ItemKind};
@@ -111,6 +114,8 @@ impl Store {
         }
         let mut report = remove_down_to(self, &scan, options.keep.unwrap_or(0))?;
         self.sweep_locks()?;
+        self.sweep_leases()?;
+        self.sweep_empty()?;
         report.bytes += garbage;
         Ok(report)
     }
@@ -126,9 +131,29 @@ impl Store {
         remove_down_to(self, &scan, 0)
     }
 
+    /// Removes the leases of dead processes.
+    fn sweep_leases(&self) -> Result<(), StoreError> {
+        let _gate = locks::exclusive(&self.gate())?;
+        self.leased(true)?;
+        Ok(())
+    }
+
+    /// Removes directories that have become empty: whoever needs one makes it.
+    fn sweep_empty(&self) -> Result<(), StoreError> {
+        for dir in ["records", "slots", "memos"].map(|dir| self.inside(dir)) {
+            for shard in list(&dir)?.into_iter().map(|name| dir.join(name)) {
+                match std::fs::remove_dir(&shard) {
+                    Err(error) if [ErrorKind::DirectoryNotEmpty, ErrorKind::NotFound].contains(&error.kind()) => {}
+                    result => result.at("remove", &shard)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn sweep_locks(&self) -> Result<(), StoreError> {
         let dir = self.inside("locks");
-        for name in crate::store::list(&dir)? {
+        for name in list(&dir)? {
             // The others are taken all the time.
             if name.to_str().and_then(crate::digest::from_hex).is_none() {
                 continue;

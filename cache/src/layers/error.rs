@@ -38,6 +38,12 @@ pub enum LayerError {
         /// What it holds.
         actual: DiffId,
     },
+    /// A blob changed since it was stored.
+    #[error("blob {blob} was damaged in the store and has been removed: the next try gets or makes it again")]
+    Damaged {
+        /// The blob.
+        blob: Digest,
+    },
     /// A blob's tar cannot be read or unpacked.
     #[error("cannot unpack blob {blob} of layer {diff_id}")]
     Unpack {

@@ -106,9 +106,15 @@ impl Layers {
         // An uncompressed tar first, then what was there first.
         forms.sort_by_key(|form| form.descriptor.digest() != file.diff_id.digest());
         for form in forms {
-            if self.store.blobs().contains(form.descriptor.digest())? {
+            let (digest, blobs) = (form.descriptor.digest(), self.store.blobs());
+            if !blobs.contains(digest)? {
+                continue;
+            }
+            if blobs.size(digest)? == Some(form.descriptor.size()) {
                 return Ok(Some(form.clone()));
             }
+            // Cut short since it was written: it is had or made again.
+            blobs.remove(digest)?;
         }
         Ok(None)
     }
@@ -131,6 +137,7 @@ impl Layers {
     /// Whether the tree that holds for every chain is here.
     pub(crate) fn trusts_tree(&self, file: &LayerFile) -> bool {
         file.tree.as_ref().is_some_and(|tree| self.store.boot().trusts(&tree.stamp))
+            && self.dir(&file.diff_id).join("tree").symlink_metadata().is_ok()
     }
 }
 

@@ -12,6 +12,7 @@ use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::blobs::BlobError;
 use crate::digest::DiffId;
 use crate::error::At;
 use crate::layers::applier::{Applied, Applier, Rules};
@@ -172,10 +173,23 @@ impl Layers {
         let base = dir.path().join("tree");
         std::fs::create_dir(&base).at("create", &base)?;
         let tree = TreeWriter::new(&base)?;
-        let applied = self.apply_blob(file, &form, tree, lower)?;
+        let applied = self.apply_blob(file, &form, tree, lower);
+        let applied = applied.map_err(|error| self.unless_damaged(&form, error))?;
         put_tree(self, &base, place)?;
         self.store.wrote(applied.size);
         Ok(applied)
+    }
+
+    /// A blob whose bytes are not those that it is named for is no form of anything: it goes, and that is the error.
+    fn unless_damaged(&self, form: &BlobForm, error: LayerError) -> LayerError {
+        let (digest, blobs) = (form.descriptor.digest(), self.store.blobs());
+        if needs_lower(&error) || !matches!(blobs.verify(digest), Err(BlobError::Mismatch { .. })) {
+            return error;
+        }
+        match blobs.remove(digest) {
+            Ok(()) => LayerError::Damaged { blob: digest.clone() },
+            Err(error) => error.into(),
+        }
     }
 
     fn apply_blob(

@@ -34,6 +34,7 @@ mod rawjson;
 mod run;
 mod scheduling;
 mod shared_cache;
+mod storage;
 mod trace;
 mod why;
 mod zoo;

@@ -6,7 +6,7 @@ use kiln_parser::{Diagnostic, Severity};
 
 use super::place;
 use super::source::BuildSource;
-use crate::error::CliError;
+use crate::error::{CliError, full_disk};
 use crate::output::progress::tracker::visible;
 
 /// Lines of a failed command's output that are repeated.
@@ -91,7 +91,7 @@ pub fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
         Some(format!("it exists, but line {line} of {} leaves it out: `{pattern}`", file.name))
     });
     let outside = || place::outside(error, error.location()?, &source.text);
-    ignored.or_else(|| error.hint()).or_else(outside)
+    full_disk(error).or(ignored).or_else(|| error.hint()).or_else(outside)
 }
 
 fn at_place(span: Span, message: String, hint: Option<String>) -> Diagnostic {
