@@ -114,6 +114,10 @@ impl crate::Builder {
         });
         match &result {
             Ok(_) => step.done(),
+            Err(_) if export.ignore_error => {
+                step.note("it is not written");
+                step.done();
+            }
             Err(error) => step.failed(text::chain(error)),
         }
         result

@@ -119,7 +119,8 @@ async fn one(storage: &Storage, line: std::sync::Arc<str>, platform: &str, progr
         Err(error) => {
             let cause = text::chain(&error);
             progress.warn(format!("the cache {} is not used: {cause}", storage.location()));
-            step.failed(cause);
+            step.note("it is not used");
+            step.done();
             Imported { line, document: CacheDocument::default(), bytes: 0, is_read: false }
         }
     }
