@@ -1,16 +1,22 @@
 //! The symbolic language of chmod(1): `u=rwX,go-w`.
 //!
-//! The rules are those of POSIX and GNU chmod with a umask of 0, as Docker's builders apply them: a clause without
-//! `ugoa` speaks of everybody. Pure; the builder applies a parsed change to each file that it copies.
+//! The rules are those of BSD's chmod with a umask of 0, as BuildKit applies them. Where they differ from GNU's: `X` asks
+//! what the file was before the change, `=` clears the set-id bits of directories too and the sticky bit only with `t`,
+//! and `g=u` leaves set-id bits alone. A clause without `ugoa` speaks of everybody. Pure; the builder applies a parsed
+//! change to each file that it copies.
 
 /// Who is spoken of: set-id bits and permissions of owner, group and others.
 const USER: u32 = 0o4700;
 const GROUP: u32 = 0o2070;
-const OTHERS: u32 = 0o1007;
+const OTHERS: u32 = 0o0007;
+/// All of them.
+const EVERYBODY: u32 = USER | GROUP | OTHERS;
 /// All permission bits.
 const ALL: u32 = 0o7777;
-/// What `=` leaves alone on a directory unless `s` is written.
+/// The bits that are granted to owner and group with `s`.
 const SET_ID: u32 = 0o6000;
+/// The bit that is granted to anybody but others alone with `t`.
+const STICKY: u32 = 0o1000;
 
 /// A text that is no symbolic mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,27 +68,31 @@ impl SymbolicMode {
 
     /// The bits of a file that had `mode` (07777).
     pub fn apply(&self, mode: u32, is_directory: bool) -> u32 {
-        self.actions.iter().fold(mode & ALL, |mode, action| action.apply(mode, is_directory))
+        let runs = is_directory || mode & 0o111 != 0;
+        self.actions.iter().fold(mode & ALL, |mode, action| action.apply(mode, runs))
     }
 }
 
 impl Action {
-    fn apply(&self, mode: u32, is_directory: bool) -> u32 {
-        let (granted, names_set_id) = match self.permissions {
+    /// `runs`: whether the file is a directory or could be executed by somebody before any change.
+    fn apply(&self, mode: u32, runs: bool) -> u32 {
+        let (granted, cleared) = match self.permissions {
             Permissions::Letters { bits, conditional } => {
-                let runs = conditional && (is_directory || mode & 0o111 != 0);
-                (bits | if runs { 0o111 } else { 0 }, bits & SET_ID != 0)
+                // To take `X` away is to take `x` away.
+                let conditional = conditional && (runs || self.operator == Operator::Remove);
+                let bits = bits | if conditional { 0o111 } else { 0 };
+                let sticky = if self.affected == OTHERS { 0 } else { bits & STICKY };
+                (bits & self.affected | sticky, self.affected | sticky)
             }
-            Permissions::CopyOf { shift } => ((mode >> shift & 7) * 0o111, false),
+            Permissions::CopyOf { shift } => {
+                let permissions = self.affected & 0o777;
+                ((mode >> shift & 7) * 0o111 & permissions, permissions)
+            }
         };
-        let granted = granted & self.affected;
         match self.operator {
             Operator::Add => mode | granted,
             Operator::Remove => mode & !granted,
-            Operator::Set => {
-                let kept = if is_directory && !names_set_id { SET_ID } else { 0 };
-                mode & (!self.affected | kept) | granted
-            }
+            Operator::Set => mode & !cleared | granted,
         }
     }
 }
@@ -94,10 +104,10 @@ fn parse_clause(clause: &str, actions: &mut Vec<Action>) -> Option<()> {
             'u' => USER,
             'g' => GROUP,
             'o' => OTHERS,
-            _ => ALL,
+            _ => EVERYBODY,
         }
     });
-    let affected = if affected == 0 { ALL } else { affected };
+    let affected = if affected == 0 { EVERYBODY } else { affected };
     let mut rest = who;
     while let Some(first) = rest.chars().next() {
         let operator = match first {
@@ -131,7 +141,7 @@ fn parse_permissions(text: &str) -> Option<Permissions> {
             'x' => bits |= 0o111,
             'X' => conditional = true,
             's' => bits |= SET_ID,
-            't' => bits |= 0o1000,
+            't' => bits |= STICKY,
             _ => return None,
         }
     }
@@ -157,13 +167,20 @@ mod tests {
             ("o=g-w", 0o660, 0o664),
             ("go=u-w", 0o700, 0o755),
             ("u+s,g+s", 0o755, 0o6755),
-            ("u+t", 0o644, 0o644),
+            ("u+t", 0o644, 0o1644),
+            ("o+t", 0o644, 0o644),
             ("+t", 0o644, 0o1644),
+            ("a=rt", 0o6777, 0o1444),
+            ("o=r", 0o1777, 0o1774),
+            ("-t", 0o1644, 0o644),
             ("ug+X", 0o644, 0o644),
             ("ug+X", 0o645, 0o755),
-            ("u+x,g+X", 0o600, 0o710),
+            ("u+x,g+X", 0o600, 0o700),
             ("u-s", 0o4755, 0o755),
             ("u=rw,+X", 0o755, 0o755),
+            ("a-x,a+X", 0o711, 0o711),
+            ("g=u,o=", 0o6711, 0o6770),
+            ("u=rwX,go=rX", 0o1644, 0o1644),
         ] {
             assert_eq!(
                 SymbolicMode::parse(text).unwrap().apply(before, false),
@@ -174,10 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn directories_can_be_entered_and_keep_set_ids() {
+    fn directories_can_be_entered() {
         for (text, before, after) in [
             ("a=rX", 0o700, 0o555),
-            ("u=rwX,go=rX", 0o2770, 0o2755),
+            ("u=rwX,go=rX", 0o2770, 0o755),
+            ("u=rwX,go=rX", 0o1777, 0o1755),
             ("u=rwxs", 0o2755, 0o6755),
             ("g=rxs", 0o4755, 0o6755),
             ("go-X", 0o755, 0o744),

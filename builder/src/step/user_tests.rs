@@ -95,3 +95,15 @@ fn lines_that_are_no_accounts_are_passed_over() {
     fs::write(image.path().join("etc/passwd"), odd).unwrap();
     assert_eq!(identity(&view(&image), "app").unwrap().ids, Ids { uid: 10, gid: 20 });
 }
+
+#[test]
+fn files_may_belong_to_ids_that_no_process_has() {
+    let image = image();
+    let owner_of = |user: &str, group: &str| {
+        owner(&view(&image), &Owner { user: user.to_owned(), group: Some(group.to_owned()) })
+    };
+    assert_eq!(owner_of("4294967294", "3000000000").unwrap(), Ids { uid: 4_294_967_294, gid: 3_000_000_000 });
+    assert!(matches!(owner_of("4294967295", "0"), Err(UserError::Range { kind: "user", .. })));
+    assert!(matches!(owner_of("0", "4294967295"), Err(UserError::Range { kind: "group", .. })));
+    assert!(matches!(identity(&view(&image), "2147483648"), Err(UserError::Range { kind: "user", .. })));
+}

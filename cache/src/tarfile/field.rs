@@ -41,7 +41,7 @@ pub(super) fn number(field: &[u8]) -> Option<i128> {
 /// Whether these bytes begin like a tar: a header whose checksum is right.
 pub(crate) fn is_header(start: &[u8]) -> bool {
     let Some(block) = start.first_chunk::<BLOCK>() else { return false };
-    block[0] != 0 && number(&block[148..156]) == Some(checksum(block))
+    number(&block[148..156]) == Some(checksum(block))
 }
 
 /// The sum of a header's bytes, with its own field taken as spaces.
@@ -140,5 +140,10 @@ mod tests {
         assert!(is_header(header.as_bytes()));
         assert!(!is_header(&header.as_bytes()[1..]));
         assert!(!is_header(&[0; BLOCK]));
+        // The headers of extended attributes need no name.
+        let mut nameless = Header::new_ustar();
+        nameless.set_size(0);
+        nameless.set_cksum();
+        assert!(is_header(nameless.as_bytes()));
     }
 }

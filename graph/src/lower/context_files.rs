@@ -47,6 +47,7 @@ fn on_empty_root(assembly: &mut Assembly, input: VertexId, path: &str, display: 
         mode: None,
         excludes: Vec::new(),
         unpack: path == DOWNLOADED,
+        directories_themselves: false,
     };
     let op = Op::File(FileOp { actions: vec![FileAction::Copy(copy)], link: false });
     assembly.shared(Vertex { op, inputs: vec![scratch, input], no_cache: false, display })

@@ -105,6 +105,7 @@ impl StageLowering<'_, '_> {
                 mode: mode.clone(),
                 excludes: excludes.clone(),
                 unpack: group.unpack,
+                directories_themselves: false,
             }));
         }
         let text = redact(&self.expanded_text(instruction));

@@ -203,6 +203,7 @@ impl StageLowering<'_, '_> {
             mode: None,
             excludes: Vec::new(),
             unpack: false,
+            directories_themselves: true,
         };
         let op = Op::File(FileOp { actions: vec![FileAction::Copy(copy)], link: false });
         self.assembly.shared(Vertex { op, inputs: vec![scratch, input], no_cache: false, display })

@@ -2,8 +2,8 @@
 //!
 //! The rules are Docker's. A destination that ends in `/`, is an existing directory, or takes several
 //! sources is a directory. The contents of a source directory are copied, not the directory itself. A
-//! directory that the copy has to make gets the copied owner and mode 0755 (or that of an octal `--chmod`), an existing one that is the
-//! destination itself keeps its metadata, one below it takes the source's. Symlinks in the destination path
+//! directory that the copy has to make, the destination itself too, gets the copied owner and mode 0755 (or the permissions
+//! of an octal `--chmod`), an existing one that is the destination itself keeps its metadata, one below it takes the source's. Symlinks in the destination path
 //! are followed beneath the root; a file that stands in the way of a file is replaced.
 
 use std::path::{Path, PathBuf};
@@ -65,6 +65,10 @@ impl Copying<'_> {
         archives: &mut Archives,
     ) -> Result<(), FileError> {
         let Some((number, tree)) = self.tree else { return Ok(()) };
+        if self.action.sources.iter().any(|source| matches!(source, CopySource::Parents { .. })) {
+            // What keeps its parents goes into a directory, which is there even if there is nothing to put into it.
+            self.make_destination(delta)?;
+        }
         for found in selection.matches {
             *group += 1;
             if self.action.unpack && archives.unpack(self.store, self, delta, tree, &found.top)? {
@@ -109,26 +113,31 @@ impl Copying<'_> {
         name: &std::ffi::OsStr,
         is_dir: bool,
     ) -> Result<PathBuf, FileError> {
-        let written = Path::new(&self.action.destination);
-        let owner = self.owner.unwrap_or_default();
-        let names_directory = self.action.destination.ends_with('/') || self.action.sources.len() > 1;
-        if names_directory {
-            let dir = delta.resolve(written)?;
-            delta.make_directories(&dir, self.new_directory(), owner.uid, owner.gid)?;
+        if self.action.destination.ends_with('/') || self.action.sources.len() > 1 {
+            self.make_destination(delta)?;
         }
-        let mut path = delta.resolve(written)?;
+        let mut path = delta.resolve(self.action.destination.as_ref())?;
         if !is_dir && delta.existing(&path)? == Existing::Directory {
             path.push(name);
         }
         let parent = path.parent().unwrap_or(Path::new("")).to_owned();
+        let owner = self.owner.unwrap_or_default();
         delta.make_directories(&parent, self.new_directory(), owner.uid, owner.gid)?;
         Ok(path)
     }
 
-    /// The permission bits of a directory that the copy has to make: those that all it copies gets, if there are such.
+    /// Makes the destination a directory, if it is none.
+    fn make_destination(&self, delta: &mut Delta<'_>) -> Result<(), FileError> {
+        let dir = delta.resolve(self.action.destination.as_ref())?;
+        let owner = self.owner.unwrap_or_default();
+        delta.make_directories(&dir, self.new_directory(), owner.uid, owner.gid)
+    }
+
+    /// The permission bits of a directory that the copy has to make: those that all it copies gets, if there are such, without
+    /// the set-id and sticky bits.
     fn new_directory(&self) -> u32 {
         match self.mode {
-            NewMode::Set(mode) => mode,
+            NewMode::Set(mode) => mode & 0o777,
             NewMode::Kept | NewMode::Changed(_) => NEW_DIRECTORY,
         }
     }
@@ -188,15 +197,16 @@ impl Writer<'_> {
             }
             Existing::Nothing => true,
         };
-        if fresh && found.with_parents {
-            let owner = self.copying.owner.unwrap_or_default();
-            delta.make_directories(destination, self.copying.new_directory(), owner.uid, owner.gid)?;
-        } else if fresh {
+        if fresh && self.copying.action.directories_themselves {
             let mut change = self.copying.change(self.tree, &found.top, Body::None)?;
             if found.top.path.as_os_str().is_empty() {
                 change.mtime = None;
             }
             delta.put(destination, change);
+        } else if fresh {
+            // Only what is in the source directory is copied: this one is made, like those above it.
+            let owner = self.copying.owner.unwrap_or_default();
+            delta.make_directories(destination, self.copying.new_directory(), owner.uid, owner.gid)?;
         }
         let mut fresh_below = if fresh { Some(destination.to_owned()) } else { None };
         for item in &found.below {

@@ -4,7 +4,7 @@
 //! changes first. Nothing is written until the whole step is known, so a step that fails half-way leaves
 //! nothing, and the layer can be written in one sorted pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) enum Body {
         /// Which file.
         item: Item,
     },
-    /// A file of an unpacked archive, set aside in a spool.
+    /// Anything but a directory of an unpacked archive; a file's content is set aside in a spool.
     Spooled {
         /// Which spool, by its number in the step.
         spool: usize,
@@ -78,12 +78,14 @@ pub(crate) enum Existing {
 pub(crate) struct Delta<'a> {
     base: &'a View,
     changes: BTreeMap<LayerPath, Change>,
+    /// Directories among the changes that take the place of something else: the root has nothing in them.
+    replacing: BTreeSet<LayerPath>,
 }
 
 impl<'a> Delta<'a> {
     /// No changes on top of `base`.
     pub(crate) fn new(base: &'a View) -> Self {
-        Self { base, changes: BTreeMap::new() }
+        Self { base, changes: BTreeMap::new(), replacing: BTreeSet::new() }
     }
 
     /// The kind of file at `path` (symlink-free, relative or absolute), without following it.
@@ -99,11 +101,15 @@ impl<'a> Delta<'a> {
         Ok(node.and_then(|node| item_of(PathBuf::new(), &node)).map(|item| item.kind))
     }
 
-    /// True when a change above `path` is no directory, so that nothing of the root shows through.
+    /// True when a change above `path` is no directory, or is one where the root has none, so that nothing of the root
+    /// shows through.
     fn hidden(&self, path: &LayerPath) -> bool {
         let mut above = path.parent();
         while let Some(dir) = above {
-            if self.changes.get(&dir).is_some_and(|change| change.kind != ItemKind::Directory) {
+            let change = self.changes.get(&dir);
+            if change
+                .is_some_and(|change| change.kind != ItemKind::Directory || self.replacing.contains(&dir))
+            {
                 return true;
             }
             above = dir.parent();
@@ -172,6 +178,12 @@ impl<'a> Delta<'a> {
     /// [`Delta::hide_directory`]).
     pub(crate) fn put(&mut self, path: &Path, change: Change) {
         self.changes.insert(LayerPath::from(path), change);
+    }
+
+    /// Puts a directory at `path`, in the place of something that is none.
+    pub(crate) fn put_directory_instead(&mut self, path: &Path, change: Change) {
+        self.replacing.insert(LayerPath::from(path));
+        self.put(path, change);
     }
 
     /// Forgets what the step put below `path`, which is about to be no directory any more; what the root has

@@ -63,7 +63,10 @@ pub(super) fn write(
                 tree.check_unchanged(&item, &again)?;
             }
             Body::Spooled { spool, offset, .. } => {
-                let size = if let EntryKind::File { size } = entry.kind { size } else { 0 };
+                let EntryKind::File { size } = entry.kind else {
+                    writer.add(&entry, Content::None)?;
+                    continue;
+                };
                 let mut part =
                     archives.read(spool, offset, size).ok_or(FileError::NoInput { input: spool })?;
                 writer.add(&entry, Content::Reader(&mut part))?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use kiln_cache::{Content, Entry, EntryKind, Forms};
 use kiln_graph::op::{Access, CacheMount, Network, Sharing};
@@ -116,6 +117,25 @@ fn outer_mounts_come_first() {
     let prepared = prepared(&store, mounts, &Credentials::default()).unwrap();
     let targets: Vec<&str> = prepared.mounts.iter().map(|mount| mount.target.as_str()).collect();
     assert_eq!(targets, ["/a", "/a/b", "/a/b/c", "/a-b"]);
+}
+
+#[test]
+fn a_tmpfs_has_the_mode_of_what_it_covers() {
+    let (_dir, store) = store();
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("private")).unwrap();
+    fs::set_permissions(root.path().join("private"), fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::symlink("private", root.path().join("link")).unwrap();
+    fs::write(root.path().join("file"), "").unwrap();
+    let tmpfs = |target: &str| ExecMount::Tmpfs { target: target.into(), size: None };
+    let mounts = ["/file", "/link", "/new", "/private"].map(tmpfs).to_vec();
+    let mut prepared = prepared(&store, mounts, &Credentials::default()).unwrap();
+    prepared.cover(&View::new(&[root.path().to_owned()]).unwrap()).unwrap();
+    let modes = prepared.mounts.iter().map(|mount| match mount.kind {
+        MountKind::Tmpfs { mode, .. } => mode,
+        _ => unreachable!("only such were asked for"),
+    });
+    assert_eq!(modes.collect::<Vec<_>>(), [0o1777, 0o700, 0o1777, 0o700]);
 }
 
 #[test]
