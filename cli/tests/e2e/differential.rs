@@ -4,13 +4,14 @@
 //! The Dockerfiles of `testdata/images` together cover every instruction. Where a builder does not know a syntax yet,
 //! a `Dockerfile.peer` says the same in older words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::compare::{compare, names};
 use crate::support::environment::TestEnvironment;
-use crate::support::image::{Image, differences};
+use crate::support::image::Image;
 use crate::support::peer::{Containers, Docker, Peer};
 use crate::support::registry::Registry;
 use crate::support::tool::run;
@@ -60,22 +61,6 @@ const CASES: &[Case] = &[
     Case { args: &["--secret", "id=given,src=/etc/debian_version"], peers: &["docker"], ..case("mounts") },
     // buildah gives its steps fewer capabilities.
     Case { peers: &["docker"], ..case("rights") },
-];
-
-/// The parts of a configuration that every builder must agree on.
-const FIELDS: &[&str] = &[
-    "Env",
-    "Cmd",
-    "Entrypoint",
-    "ExposedPorts",
-    "Volumes",
-    "Labels",
-    "User",
-    "WorkingDir",
-    "StopSignal",
-    "Healthcheck",
-    "Shell",
-    "OnBuild",
 ];
 
 /// A difference that is the peer's doing, is understood, and is meant to stay.
@@ -174,30 +159,10 @@ const KNOWN: &[Known] = &[
     Known { peer: "docker", case: "flags", what: "history", why: "the older words are more steps" },
 ];
 
-/// All differences between two images, by name: `path/of/file`, `config.Field`, `history`.
-fn compare(ours: &Image, theirs: &Image) -> BTreeMap<String, String> {
-    let mut found: BTreeMap<String, String> = differences(&ours.tree, &theirs.tree)
-        .into_iter()
-        .map(|(path, (left, right))| (path, format!("\n      kiln: {left}\n      peer: {right}")))
-        .collect();
-    for field in FIELDS {
-        let (left, right) = (ours.field(field), theirs.field(field));
-        if left != right {
-            found.insert(format!("config.{field}"), format!("\n      kiln: {left}\n      peer: {right}"));
-        }
-    }
-    let (left, right) = (ours.history(), theirs.history());
-    if left != right {
-        found.insert("history".to_owned(), format!("\n      kiln: {left:?}\n      peer: {right:?}"));
-    }
-    found
-}
-
 /// The entry of the table that explains a difference.
 fn known(peer: &str, case: &str, what: &str) -> Option<usize> {
     KNOWN.iter().position(|known| {
-        let named = known.what.strip_suffix('*').map_or(known.what == what, |start| what.starts_with(start));
-        known.peer == peer && (known.case == "*" || known.case == case) && named
+        known.peer == peer && (known.case == "*" || known.case == case) && names(known.what, what)
     })
 }
 

@@ -49,6 +49,31 @@ impl Image {
         Image { config, manifest, tree: tree.describe() }
     }
 
+    /// Reads all images of a docker archive, by name.
+    pub fn all_of(archive: &Path) -> BTreeMap<String, Image> {
+        let dir = scratch_dir("images-");
+        tool_ok("tar", ["-xf".as_ref(), archive.as_os_str(), "-C".as_ref(), dir.path().as_os_str()]);
+        let list = json(&dir.path().join("manifest.json"));
+        let mut images = BTreeMap::new();
+        for manifest in list.as_array().expect("a docker archive lists its images") {
+            for tag in manifest["RepoTags"].as_array().into_iter().flatten() {
+                let tag = tag.as_str().expect("a tag is text");
+                let name = tag.strip_suffix(":latest").unwrap_or(tag);
+                images.insert(name.to_owned(), Image::from_archive(dir.path(), manifest));
+            }
+        }
+        images
+    }
+
+    fn from_archive(dir: &Path, manifest: &Value) -> Image {
+        let path = |value: &Value| dir.join(value.as_str().expect("a path is text"));
+        let mut tree = Tree::default();
+        for layer in manifest["Layers"].as_array().expect("an image has layers") {
+            tree.apply(&path(layer));
+        }
+        Image { config: json(&path(&manifest["Config"])), manifest: manifest.clone(), tree: tree.describe() }
+    }
+
     /// A field of the configuration's `config` object; empty values count as absent, as in Docker.
     pub fn field(&self, name: &str) -> Value {
         let value = &self.config["config"][name];

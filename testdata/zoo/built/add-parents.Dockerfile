@@ -1,0 +1,4 @@
+ARG REGISTRY
+FROM ${REGISTRY}/busybox
+ADD archives/parents.tar /parents/
+ADD archives/parents.tar made/

@@ -1,0 +1,4 @@
+ARG REGISTRY
+FROM ${REGISTRY}/busybox
+COPY project /p/
+COPY project/link-to-src /linked

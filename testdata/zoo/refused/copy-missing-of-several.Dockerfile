@@ -1,0 +1,5 @@
+# kiln says: missing.txt is not in the build context
+# docker says: "/missing.txt" not found: not found
+ARG REGISTRY
+FROM ${REGISTRY}/busybox
+COPY one.txt missing.txt /x/

@@ -1,0 +1,5 @@
+# kiln says: unknown flag: --wrong
+# docker says: Unknown flag: wrong
+ARG REGISTRY
+FROM ${REGISTRY}/busybox
+COPY --wrong one.txt /

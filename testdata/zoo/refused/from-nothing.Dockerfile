@@ -1,0 +1,3 @@
+# kiln says: FROM requires either one or three arguments
+# docker says: FROM requires either one or three arguments
+FROM

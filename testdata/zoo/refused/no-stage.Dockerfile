@@ -1,0 +1,3 @@
+# kiln says: file with no instructions
+# docker says: file with no instructions
+# nothing

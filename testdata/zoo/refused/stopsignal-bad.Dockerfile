@@ -1,0 +1,5 @@
+# kiln says: invalid signal: SIGNOTHING
+# docker says: Invalid signal: SIGNOTHING
+ARG REGISTRY
+FROM ${REGISTRY}/busybox
+STOPSIGNAL SIGNOTHING
