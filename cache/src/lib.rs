@@ -73,6 +73,7 @@
 //! | COPY, ADD with `--link`: the root | only the numbers of named owners | the layer is made on nothing |
 //! | ADD of a URL: digest of the body, file name | yes, by way of its tree digest | not the URL, not the server's date |
 //! | ADD of a repository: commit, directory, submodules | yes, by way of its tree digest | not the branch or tag |
+//! | contexts by name, images of OCI layouts: where they come from | no | the same files are the same step, whoever has them |
 //! | WORKDIR: path, owner and mode of what is made, the root | yes | |
 //! | labels, annotations, names of stages, comments, ENV before a COPY | no | they change the configuration, not files |
 //! | SOURCE_DATE_EPOCH | only if declared | |
