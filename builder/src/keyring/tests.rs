@@ -141,3 +141,22 @@ fn files_that_are_no_usable_keys_say_why_and_what_to_do() {
     fs::write(&path, "hello").unwrap();
     assert!(told(&path).0.contains("not a private key"));
 }
+
+#[test]
+fn a_program_of_openssh_s_reaches_the_keys_and_signs_with_them() {
+    use crate::step::mounts::credentials::Credentials;
+    let dir = tempfile::tempdir().unwrap();
+    let store = kiln_cache::Store::open(&dir.path().join("store")).unwrap();
+    let path = key(dir.path(), &["-t", "ed25519"], "");
+    let keyrings = [("default".to_owned(), std::sync::Arc::new(read(&path).unwrap()))];
+    let given = Credentials { keyrings: keyrings.into(), ..Credentials::default() };
+    assert!(given.reachable("other", &store).unwrap().is_none());
+    let agent = given.reachable("default", &store).unwrap().unwrap();
+    let public = path.with_extension("pub");
+    for args in [&["-l"][..], &["-T", public.to_str().unwrap()]] {
+        let asked = Command::new("ssh-add").args(args).env("SSH_AUTH_SOCK", agent.socket()).output().unwrap();
+        assert!(asked.status.success(), "{args:?}: {}", String::from_utf8_lossy(&asked.stderr));
+    }
+    let removed = Command::new("ssh-add").arg("-D").env("SSH_AUTH_SOCK", agent.socket()).output().unwrap();
+    assert!(!removed.status.success(), "nobody takes keys away");
+}
