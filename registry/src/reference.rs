@@ -76,7 +76,7 @@ pub enum ReferenceError {
         reference: String,
     },
     /// The tag has other characters than letters, digits, `_`, `.` and `-`, or too many.
-    #[error("invalid image reference `{reference}`: `{tag}` is not a tag")]
+    #[error("invalid image reference `{reference}`: {}", not_a_tag(tag))]
     Tag {
         /// The reference as given.
         reference: String,
@@ -91,6 +91,10 @@ pub enum ReferenceError {
         /// The part that is wrong.
         digest: String,
     },
+}
+
+fn not_a_tag(tag: &str) -> String {
+    if tag.is_empty() { "no tag stands behind the `:`".to_owned() } else { format!("`{tag}` is not a tag") }
 }
 
 impl Reference {

@@ -261,7 +261,9 @@ impl<'a> Stages<'a> {
                 ))
             }
             Some(stage) => {
-                let message = format!("invalid stage index {stage}: the file has {} stages", self.len());
+                let count =
+                    if self.len() == 1 { "1 stage".to_owned() } else { format!("{} stages", self.len()) };
+                let message = format!("invalid stage index {stage}: the file has {count}, counted from 0");
                 Err(error("unknown-stage", message))
             }
             None if name.is_empty() => Err(error("empty-from", "--from is empty".to_owned())),
