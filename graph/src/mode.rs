@@ -82,17 +82,18 @@ impl Action {
                 let conditional = conditional && (runs || self.operator == Operator::Remove);
                 let bits = bits | if conditional { 0o111 } else { 0 };
                 let sticky = if self.affected == OTHERS { 0 } else { bits & STICKY };
-                (bits & self.affected | sticky, self.affected | sticky)
+                ((bits & self.affected) | sticky, self.affected | sticky)
             }
             Permissions::CopyOf { shift } => {
                 let permissions = self.affected & 0o777;
-                ((mode >> shift & 7) * 0o111 & permissions, permissions)
+                let copied = (mode >> shift) & 7;
+                ((copied * 0o111) & permissions, permissions)
             }
         };
         match self.operator {
             Operator::Add => mode | granted,
             Operator::Remove => mode & !granted,
-            Operator::Set => mode & !cleared | granted,
+            Operator::Set => (mode & !cleared) | granted,
         }
     }
 }
