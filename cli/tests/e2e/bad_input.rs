@@ -197,3 +197,36 @@ fn a_damaged_archive_is_not_loaded() {
         assert_eq!(other.run(["images", "-q", "--all"]).ok(), "");
     }
 }
+
+/// What somebody who writes a first Dockerfile runs into, and what there is to do about it.
+#[test]
+fn failures_say_what_can_be_done() {
+    let victim = victim();
+    let base = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\n";
+    for (step, expected) in [
+        ("COPY ../other /\n", &["Dockerfile:3:6", "`../other` leads out of the build context"][..]),
+        ("COPY [\"/etc/hostname\", \"/\"]\n", &["Dockerfile:3:8", "whose root the first / stands for"]),
+        ("COPY Dockerfile Dockerfil /x/\n", &["Dockerfile:3:17", "did you mean `Dockerfile`?"]),
+        ("RUN pyhton --version\n", &["Dockerfile:3", "pyhton", "127 says that a program was not found"]),
+        ("RUN /etc\n", &["Dockerfile:3", "126 says"]),
+        ("RUN exit 137\n", &["Dockerfile:3", "memory"]),
+        ("RUN [\"pyhton\"]\n", &["Dockerfile:3", "the image has no `pyhton`"]),
+        ("RUN printf '#!/no/such' > /s; chmod +x /s\nRUN [\"/s\"]\n", &["Dockerfile:4", "interpreter"]),
+        ("RUN touch /s\nRUN [\"/s\"]\n", &["Dockerfile:4", "chmod"]),
+        ("USER nobdy\nRUN true\n", &["Dockerfile:4", "nobdy", "adduser"]),
+        ("COPY --chown=root:nogrp Dockerfile /\n", &["Dockerfile:3", "nogrp", "addgroup"]),
+        ("RUN --mount=type=cache,target=/a, x\n", &["Dockerfile:3:33", "a space ends the flag"]),
+        ("RUN --device=gpu,requird true\n", &["Dockerfile:3:14", "did you mean `required`?"]),
+        ("COPY --from=9 / /\n", &["Dockerfile:3:13", "the file has 1 stage, counted from 0"]),
+    ] {
+        victim.fails(&format!("{base}{step}"), expected);
+    }
+    victim.fails("#!/bin/sh\n{\"not\": 1}\n", &["Dockerfile:2:1", "a Dockerfile begins with `FROM IMAGE`"]);
+    victim.fails("\u{feff}FORM scratch\n", &["Dockerfile:1:1", "did you mean `FROM`?"]);
+    let context = victim.env.dockerfile("bad", "FROM scratch AS base\n");
+    victim.build_fails(
+        &context,
+        &["--target", "bse"],
+        &["\"bse\" could not be found", "did you mean `base`?"],
+    );
+}
