@@ -143,6 +143,9 @@ impl FetchError {
                 }
                 _ => None,
             },
+            Self::Shared { place, .. } if matches!(**place, Location::Bucket(_)) => {
+                Some("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or build its image again".to_owned())
+            }
             Self::LayerMissing { .. }
             | Self::Shared { .. }
             | Self::NotTheLayer { .. }

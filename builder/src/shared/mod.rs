@@ -4,6 +4,9 @@
 //! its key. A hit says which layer the step gives and where its blob is; the blob is fetched when something needs the
 //! files. Exporting happens when the image is done, with what the build has used.
 //!
+//! What is not fetched is not verified: a push that finds the layers where it goes passes on what the cache says of them,
+//! and whoever pulls the image verifies it.
+//!
 //! Invariant: nothing that a shared cache does or fails to do ends a build. A layer that was promised and cannot be had
 //! makes its promise void, and the plan is solved again without it: what is still known costs nothing the second time.
 //!
