@@ -21,7 +21,7 @@ const TREE: Forms = Forms { tree: true, tar: false };
 
 /// A store, a context directory and a base of a few files.
 struct Bench {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     store: Store,
     context: PathBuf,
     base: Vec<PathBuf>,
@@ -60,7 +60,7 @@ impl Bench {
         }
         let info = writer.finish().unwrap();
         let base = vec![store.layers().tree(&info.diff_id).unwrap().unwrap()];
-        Self { _dir: dir, store, context, base }
+        Self { dir, store, context, base }
     }
 
     fn write(&self, path: &str, content: &str) {

@@ -40,7 +40,7 @@ fn add(bench: &Bench, destination: &str, members: &[Member<'_>]) -> Result<Layer
 /// The files of the new layer, if there is one. Whatever happens, nothing beside it changes.
 fn added(destination: &str, members: &[Member<'_>]) -> Option<BTreeMap<String, String>> {
     let bench = Bench::new();
-    let outside = bench._dir.path().join("outside");
+    let outside = bench.dir.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("victim"), "untouched").unwrap();
     let result = add(&bench, destination, members);
@@ -48,7 +48,7 @@ fn added(destination: &str, members: &[Member<'_>]) -> Option<BTreeMap<String, S
     assert_eq!(left, ["victim"]);
     assert_eq!(fs::read_to_string(outside.join("victim")).unwrap(), "untouched");
     for name in ["evil", "x"] {
-        assert!(!bench._dir.path().join(name).exists() && !bench.context.join(name).exists(), "{name}");
+        assert!(!bench.dir.path().join(name).exists() && !bench.context.join(name).exists(), "{name}");
     }
     let info = result.ok()?;
     let tree = bench.store.layers().tree(&info.diff_id).unwrap().unwrap();
@@ -78,7 +78,7 @@ fn names_with_dots_and_slashes_stay_beneath_the_root() {
 #[test]
 fn links_in_an_archive_are_followed_beneath_the_root() {
     let bench = Bench::new();
-    let outside = bench._dir.path().join("outside");
+    let outside = bench.dir.path().join("outside");
     let target = outside.to_str().unwrap().as_bytes();
     for target in [target, b"../../../../../../outside", b"/proc/self/cwd", b"/"] {
         let members = [
