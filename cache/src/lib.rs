@@ -20,9 +20,13 @@
 //!   images/ids/HEX              an image (JSON); HEX is its id
 //!   images/names/HEX            a name and the id it points to (JSON); HEX is the digest of the name
 //!   indexes/HEX                 stat index (see stat_index.rs)
-//!   mounts/HEX/NUMBER/          a cache mount's directory and locks (see mounts.rs)
+//!   mounts/HEX/NUMBER/          a cache mount's directory and locks; name beside it (see mounts.rs)
 //!   builds/HEX                  what the last build of a project did, for people (see builds.rs)
-//!   locks/HEX, locks/use        files that are locked; what they hold says who holds the lock, for people
+//!   leases/BOOT-PID-NUMBER      layers, blobs and images that a living process relies on (see lease.rs)
+//!   evicted                     which records were removed to make room, and when (see gc/evicted.rs)
+//!   sizes                       what layers and cache mounts take on disk, as found last (see gc/sizes.rs)
+//!   locks/HEX                   files that are locked; what they hold says who holds the lock, for people
+//!   locks/gate, locks/gc        held by who removes things: for moments, and all the time that it is at it
 //! ```
 //!
 //! Invariants, each of them what a reader may rely on:
@@ -33,7 +37,12 @@
 //!   says what it must be, verified.
 //! - A file that cannot be read as what it should be is absent, not an error: it stops no build.
 //! - Digests become file names only after they were checked to be sha256 digests.
-//! - Nothing is removed while anybody holds [`Store::use_lock`].
+//! - What a process looked up while it holds [`Store::use_lock`] is not removed before it lets go of that: it is in its
+//!   lease before it is looked at, and who removes things reads the leases with the gate closed.
+//! - What the name of an image leads to is not removed, unless only builds asked for that name. What refers to something
+//!   goes before it: nothing that is left leads nowhere.
+//! - When something was used last is the modification time of its record (of an image's, of a cache mount's lock): a clock
+//!   that jumps changes the order in which things go, and nothing else. No cache hit depends on the wall clock.
 //!
 //! # What enters a step's key
 //!
@@ -79,7 +88,7 @@
 //! | SOURCE_DATE_EPOCH | only if declared | |
 //! | HEALTHCHECK, ONBUILD, CMD and other configuration | no step has a key for it | it is recomputed in every build |
 //!
-//! The end-to-end tests (`keys.rs`) have a change that hits and one that misses for each row.
+//! The end-to-end tests (`key_table.rs`) have a change that hits and one that misses for each row.
 //!
 //! A [`Record`] keeps the parts of its key, so that a miss can be explained by comparing them with those of the
 //! [latest](Records::latest) record of the same slot.

@@ -19,6 +19,9 @@ fn main() {
     let mut args = std::env::args().skip(1);
     if args.next().as_deref() == Some("child") {
         let (root, round) = (args.next().unwrap(), args.next().unwrap());
+        if round == "gc" {
+            remove_for_ever(&Store::open(Path::new(&root)).unwrap());
+        }
         work(&Store::open(Path::new(&root)).unwrap(), &round);
     }
     let dir = tempfile::tempdir().unwrap();
@@ -27,11 +30,56 @@ fn main() {
         kill_in_the_middle(&root, round);
         check(&Store::open(&root).unwrap());
     }
+    named_images_outlive_killed_removals(&root);
     let store = Store::open(&root).unwrap();
     store.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
     for emptied in ["tmp", "layers", "blobs/sha256", "blobs/stamps", "records", "memos"] {
         assert_eq!(std::fs::read_dir(root.join(emptied)).unwrap().count(), 0, "{emptied}");
     }
+}
+
+/// Makes things that may go and removes everything that may go, for ever.
+fn remove_for_ever(store: &Store) -> ! {
+    let mut announce = io::stdout();
+    for number in 0.. {
+        for part in 0..4 {
+            store.blobs().put(format!("{number} {part}").as_bytes()).unwrap();
+            write(store, &format!("gc-{number}-{part}"), Forms { tree: true, tar: part % 2 == 0 });
+        }
+        writeln!(announce, "{number}").unwrap();
+        store.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
+    }
+    unreachable!("the parent kills this process long before")
+}
+
+/// Removal is killed again and again; an image with a name keeps its layers and documents, and nothing else is needed.
+fn named_images_outlive_killed_removals(root: &Path) {
+    let store = Store::open(root).unwrap();
+    let layers = ["one", "two"].map(|name| write(&store, name, Forms { tree: true, tar: true }));
+    let id = store.blobs().put(b"configuration").unwrap();
+    let image = kiln_cache::ImageRecord {
+        id: id.clone(),
+        manifest: None,
+        layers: layers.to_vec(),
+        layer_blobs: Vec::new(),
+        layer_origins: std::collections::BTreeMap::new(),
+        origin: None,
+        platform: "linux/amd64".into(),
+        created: None,
+        size: 0,
+    };
+    store.images().set("named", &image).unwrap();
+    for round in 0..KILLS / 2 {
+        kill_after(root, "gc", 1 + round % 3, round);
+        let store = Store::open(root).unwrap();
+        assert_eq!(store.images().get("named").unwrap().as_ref(), Some(&image));
+        assert!(store.blobs().contains(&id).unwrap());
+        for layer in &layers {
+            assert!(store.layers().info(layer).unwrap().is_some(), "a layer of a named image is gone");
+        }
+        check(&store);
+    }
+    assert!(store.images().remove(&id).unwrap());
 }
 
 /// Stores one thing after the other and says what it has stored, for ever.
@@ -84,18 +132,28 @@ fn seal(store: &Store, name: &str) -> DiffId {
 
 /// Lets the process work for a while that differs from round to round, kills it, and checks what it had announced.
 fn kill_in_the_middle(root: &Path, round: usize) {
+    let keys = kill_after(root, &round.to_string(), round % 4, round);
+    let store = Store::open(root).unwrap();
+    for key in keys {
+        let record = store.records().get(&key.parse().unwrap()).unwrap();
+        assert!(record.is_some(), "a record that was announced is gone");
+    }
+}
+
+/// Kills a process of that kind some time after it has announced so many lines, and gives them.
+fn kill_after(root: &Path, kind: &str, lines: usize, round: usize) -> Vec<String> {
     let mut child = Killed(
         Command::new(std::env::current_exe().unwrap())
             .arg("child")
             .arg(root)
-            .arg(round.to_string())
+            .arg(kind)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap(),
     );
     let mut announced = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut keys = Vec::new();
-    for _ in 0..round % 4 {
+    for _ in 0..lines {
         keys.push(announced.next().unwrap().unwrap());
     }
     // Some work of our own, of a different length each time, moves the moment within the step.
@@ -105,11 +163,7 @@ fn kill_in_the_middle(root: &Path, round: usize) {
     }
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    let store = Store::open(root).unwrap();
-    for key in keys {
-        let record = store.records().get(&key.parse().unwrap()).unwrap();
-        assert!(record.is_some(), "a record that was announced is gone");
-    }
+    keys
 }
 
 /// Kills the process however the test ends.
