@@ -130,6 +130,45 @@ fn another_base_is_named() {
 }
 
 #[test]
+fn mounted_files_have_the_names_that_they_have_in_the_context() {
+    let env = TestEnvironment::new();
+    let run = "RUN --mount=type=bind,source=src,target=/in cat /in/main.rs";
+    let context = app(&env, &format!("ARG REGISTRY\nFROM ${{REGISTRY}}/busybox\n{run}\n"));
+    rebuilt(&env, &context, &[], &[(run, NEVER)]);
+    fs::write(context.join("src/main.rs"), "fn main() { todo() }\n").unwrap();
+    rebuilt(&env, &context, &[], &[(run, "src/main.rs changed")]);
+}
+
+#[test]
+fn what_was_evicted_says_so() {
+    let env = TestEnvironment::new();
+    let context = app(&env, APP);
+    env.build(&context, "app", &[]).ok();
+    env.run(["rmi", "app"]).ok();
+    env.run(["prune", "--all", "--force"]).ok();
+    let outcome = env.build(&context, "app", &[]);
+    for (_, reason) in reasons(&outcome) {
+        assert!(reason.starts_with("evicted by gc on 20"), "{outcome}");
+    }
+}
+
+#[test]
+fn another_digest_of_the_base_is_named() {
+    let env = TestEnvironment::new();
+    let base = env.dockerfile(
+        "base",
+        "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nARG NUMBER\nRUN echo $NUMBER > /number\n",
+    );
+    env.build(&base, "base:1", &["--build-arg", "NUMBER=1"]).ok();
+    let context = env.dockerfile("app", "FROM base:1\nRUN cat /number\n");
+    env.build(&context, "app", &[]).ok();
+    env.build(&base, "base:1", &["--build-arg", "NUMBER=2"]).ok();
+    let outcome = env.build(&context, "app", &[]);
+    let reasons = reasons(&outcome);
+    assert!(reasons[0].1.starts_with("base image base:1 changed (digest "), "{outcome}");
+}
+
+#[test]
 fn no_cache_is_the_reason_where_it_is() {
     let env = TestEnvironment::new();
     let context = app(&env, APP);

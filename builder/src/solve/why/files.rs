@@ -24,6 +24,8 @@ struct Selector<'a> {
     /// The input that is selected from.
     input: Option<usize>,
     copy: Option<&'a CopyAction>,
+    /// What a mount shows of its input.
+    source: Option<&'a str>,
 }
 
 /// What changed in the files that a part stands for.
@@ -47,7 +49,7 @@ pub(super) fn changed(
         None => read(after)?,
     };
     let (Some(before), Some(after)) = (read(before)?, listing) else { return Ok(vec![unnamed(difference)]) };
-    let prefixes = prefixes(selector.as_ref(), selection);
+    let prefixes = prefixes(solve, vertex, selector.as_ref(), selection);
     let Some(files) = listing::compare(&before, &after, &prefixes) else {
         return Ok(vec![unnamed(difference)]);
     };
@@ -112,13 +114,18 @@ fn selector<'a>(vertex: &'a Vertex, difference: &Difference<'_>) -> Option<Selec
                 FileAction::Mkdir { .. } => None,
             });
             let (index, copy) = copies.nth(difference.nth)?;
-            Some(Selector { index, input: copy.input, copy: Some(copy) })
+            Some(Selector { index, input: copy.input, copy: Some(copy), source: None })
         }
         Op::Exec(op) => {
             let wanted = difference.name.strip_prefix(BOUND)?;
             op.mounts.iter().enumerate().find_map(|(index, mount)| {
-                let ExecMount::Bind { input, target, .. } = mount else { return None };
-                (target == wanted).then_some(Selector { index, input: Some(*input), copy: None })
+                let ExecMount::Bind { input, target, source, .. } = mount else { return None };
+                (target == wanted).then_some(Selector {
+                    index,
+                    input: Some(*input),
+                    copy: None,
+                    source: Some(source),
+                })
             })
         }
         _ => None,
@@ -126,18 +133,48 @@ fn selector<'a>(vertex: &'a Vertex, difference: &Difference<'_>) -> Option<Selec
 }
 
 /// Where each match begins in its tree: as it was found, or else as it is written, where that says it.
-fn prefixes(selector: Option<&Selector<'_>>, selection: Option<&Selection>) -> Vec<PathBuf> {
-    if let Some(selection) = selection {
-        return selection.matches.iter().map(|found| found.top.path.clone()).collect();
+fn prefixes(
+    solve: &Solve,
+    vertex: &Vertex,
+    selector: Option<&Selector<'_>>,
+    selection: Option<&Selection>,
+) -> Vec<PathBuf> {
+    let Some(selector) = selector else { return Vec::new() };
+    let found: Vec<PathBuf> = match selection {
+        Some(selection) => selection.matches.iter().map(|found| found.top.path.clone()).collect(),
+        None => written(selector),
+    };
+    match selector.input.and_then(|number| loaded(solve, vertex, number)) {
+        Some((loaded, source)) => {
+            let seen =
+                |path: PathBuf| path.strip_prefix(&loaded).map(|rest| source.join(rest)).unwrap_or(path);
+            found.into_iter().map(seen).collect()
+        }
+        None => found,
     }
-    let sources = selector.and_then(|selector| selector.copy).map(|copy| copy.sources.as_slice());
-    let literal = |text: &String| (!text.contains(['*', '?', '[', '\\'])).then(|| clean(text));
-    let paths = sources.unwrap_or_default().iter().filter_map(|source| match source {
+}
+
+/// The sources as they are written; none where a pattern may match anything.
+fn written(selector: &Selector<'_>) -> Vec<PathBuf> {
+    let literal = |text: &str| (!text.contains(['*', '?', '[', '\\'])).then(|| clean(text));
+    let Some(copy) = selector.copy else { return selector.source.map(clean).into_iter().collect() };
+    let paths = copy.sources.iter().filter_map(|source| match source {
         CopySource::Path(path) => Some(literal(path)),
         CopySource::Parents { pivot, .. } => Some(literal(pivot)),
         CopySource::Inline { .. } => None,
     });
     paths.collect::<Option<Vec<PathBuf>>>().unwrap_or_default()
+}
+
+/// An input that only makes files of a context a layer, so that they can be mounted: the place that they have in it, and
+/// the one that they have in the context.
+fn loaded(solve: &Solve, vertex: &Vertex, number: usize) -> Option<(PathBuf, PathBuf)> {
+    let input = solve.graph.get(*vertex.inputs.get(number)?)?;
+    let Op::File(op) = &input.op else { return None };
+    let [FileAction::Copy(copy)] = op.actions.as_slice() else { return None };
+    let [CopySource::Path(source)] = copy.sources.as_slice() else { return None };
+    let is_loading = input.display.stage.is_empty() && !copy.destination.ends_with('/');
+    is_loading.then(|| (clean(&copy.destination), clean(source)))
 }
 
 fn clean(path: &str) -> PathBuf {
