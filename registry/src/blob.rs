@@ -76,7 +76,9 @@ impl BlobReader {
         }
         while let Some(verifier) = &self.verifier {
             let done = verifier.seen();
-            match self.receive(done).await {
+            // Finding the registry is tried often enough where it is done.
+            let call = self.call(done).await?;
+            match self.receive(&call, done).await {
                 Ok(chunk) => {
                     self.failed = 0;
                     return self.take(chunk).map(Some);
@@ -109,10 +111,9 @@ impl BlobReader {
     }
 
     /// The next piece after the first `done` bytes; never an empty one unless the blob is empty.
-    async fn receive(&mut self, done: u64) -> Result<Bytes, RegistryError> {
-        let call = self.call(done).await?;
+    async fn receive(&mut self, call: &Call, done: u64) -> Result<Bytes, RegistryError> {
         if self.answer.is_none() {
-            self.answer = Some(self.open(&call, done).await?);
+            self.answer = Some(self.open(call, done).await?);
         }
         let broken = || RegistryError::Truncated {
             subject: self.subject.clone(),
@@ -121,7 +122,7 @@ impl BlobReader {
         };
         let Some(answer) = &mut self.answer else { return Err(broken()) };
         loop {
-            let Some(mut chunk) = self.session.chunk(&call, &mut answer.response).await? else {
+            let Some(mut chunk) = self.session.chunk(call, &mut answer.response).await? else {
                 if self.descriptor.size() == 0 {
                     return Ok(Bytes::new());
                 }
