@@ -88,6 +88,11 @@ impl Blobs {
     /// written: then it is hashed, once.
     pub fn contains(&self, digest: &Digest) -> Result<bool, BlobError> {
         self.store.hold(Held::blob(digest)?)?;
+        self.is_here(digest)
+    }
+
+    /// Like [`Blobs::contains`], for a blob of a layer that is held already: that keeps its blobs too.
+    pub(crate) fn is_here(&self, digest: &Digest) -> Result<bool, BlobError> {
         let path = self.path(digest)?;
         if optional(path.symlink_metadata().at("look at", &path))?.is_none() {
             return Ok(false);

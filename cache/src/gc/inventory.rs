@@ -98,7 +98,7 @@ impl Store {
     /// Everything that takes room. The sizes are those that `du` gives, and add up to that of the store's directory.
     pub fn inventory(&self) -> Result<Vec<Item>, StoreError> {
         let scan = Scan::of(self)?;
-        let mut items = itemise(&scan).items;
+        let mut items = folded(itemise(&scan).items);
         // The directory itself is among what was found.
         let tmp = self.inside("tmp");
         let own = tmp.symlink_metadata().at("look at", &tmp).map(|metadata| share(&metadata))?;
@@ -109,6 +109,26 @@ impl Store {
         }
         Ok(items)
     }
+}
+
+/// The same with all small things that can be computed again as one: there are as many of them as there are steps.
+fn folded(items: Vec<Item>) -> Vec<Item> {
+    let is_small = |item: &Item| item.kind == ItemKind::Internal && !item.id.is_empty();
+    let (small, mut items): (Vec<Item>, Vec<Item>) = items.into_iter().partition(is_small);
+    let Some(first) = small.first() else { return items };
+    let description = match small.len() {
+        1 => first.description.clone(),
+        count => format!("{count} memos and records"),
+    };
+    items.push(Item {
+        bytes: small.iter().map(|item| item.bytes).sum(),
+        created: small.iter().filter_map(|item| item.created).min(),
+        last_used: small.iter().filter_map(|item| item.last_used).max(),
+        in_use: small.iter().any(|item| item.in_use),
+        description,
+        ..first.clone()
+    });
+    items
 }
 
 /// Groups units into items: a layer with its blobs and records, an image with its documents.

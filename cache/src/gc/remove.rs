@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::digest::Digest;
 use crate::error::{At, FileError, optional};
 use crate::gc::evicted;
-use crate::gc::scan::{Scan, Thing, image_parts, name_of};
+use crate::gc::scan::{Scan, Thing, image_parts, layer_blobs, name_of};
 use crate::images::{Named, read_name};
 use crate::keys::Key;
 use crate::lease::Held;
@@ -91,13 +91,30 @@ impl Turn<'_> {
                 needed.extend(image_parts(&image)?);
             }
         }
-        let layers: Vec<usize> = needed.iter().filter_map(|held| scan.find(*held)).collect();
-        for blob in layers.into_iter().flat_map(|layer| &scan.units[layer].holds) {
-            if let Thing::Blob(digits) = &scan.things[*blob] {
-                needed.insert(Held::Blob(*digits));
-            }
+        let layers: Vec<Held> =
+            needed.iter().filter(|held| matches!(held, Held::Layer(_))).copied().collect();
+        for layer in layers {
+            needed.extend(self.blobs_of(scan, layer)?);
         }
         Ok(needed)
+    }
+
+    /// The blobs that hold a layer, as they were found; one that is new is looked at now.
+    fn blobs_of(&self, scan: &Scan, layer: Held) -> Result<Vec<Held>, StoreError> {
+        match (scan.find(layer), layer) {
+            (Some(index), _) => {
+                let held = scan.units[index].holds.iter().map(|held| &scan.things[*held]);
+                Ok(held
+                    .filter_map(|thing| {
+                        if let Thing::Blob(digits) = thing { Some(Held::Blob(*digits)) } else { None }
+                    })
+                    .collect())
+            }
+            (None, Held::Layer(digits)) => {
+                Ok(layer_blobs(self.store, &digits)?.into_iter().map(Held::Blob).collect())
+            }
+            (None, _) => Ok(Vec::new()),
+        }
     }
 
     /// Takes one thing out of its place unless it is needed. Says whether it is gone.

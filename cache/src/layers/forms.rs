@@ -107,7 +107,7 @@ impl Layers {
         forms.sort_by_key(|form| form.descriptor.digest() != file.diff_id.digest());
         for form in forms {
             let (digest, blobs) = (form.descriptor.digest(), self.store.blobs());
-            if !blobs.contains(digest)? {
+            if !blobs.is_here(digest)? {
                 continue;
             }
             if blobs.size(digest)? == Some(form.descriptor.size()) {
