@@ -1,5 +1,6 @@
 //! Reading the documents of shared caches, all at once, each within a time limit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_cache::{
@@ -8,6 +9,7 @@ use kiln_cache::{
 use kiln_registry::{Descriptor, Document, ManifestOrIndex, MediaType, Storage, StorageError};
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::OpenPlace;
 use crate::event::Progress;
@@ -26,7 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A document that was read.
 pub(super) struct Imported {
     /// The line of the place that it is from.
-    line: std::sync::Arc<str>,
+    line: Arc<str>,
     pub(super) document: CacheDocument,
     /// Bytes that were fetched for it.
     pub(super) bytes: u64,
@@ -49,6 +51,9 @@ enum ImportError {
     /// It cannot be read.
     #[error(transparent)]
     Document(#[from] CacheDocumentError),
+    /// The build was over before.
+    #[error("it was not needed")]
+    Unneeded,
     /// It took too long.
     #[error("it did not come within {} s", PATIENCE.as_secs())]
     Slow,
@@ -86,12 +91,17 @@ impl Imported {
 }
 
 /// Reads all imports. What cannot be read is warned of, and empty.
-pub(super) async fn read(places: &[OpenPlace], platform: &str, progress: &Progress) -> Vec<Imported> {
+pub(super) async fn read(
+    places: &[OpenPlace],
+    platform: &str,
+    over: &CancellationToken,
+    progress: &Progress,
+) -> Vec<Imported> {
     let mut reading = JoinSet::new();
     for (number, place) in places.iter().enumerate() {
         let (storage, line) = (place.storage.clone(), place.line.clone());
-        let (platform, progress) = (platform.to_owned(), progress.clone());
-        reading.spawn(async move { (number, one(&storage, line, &platform, &progress).await) });
+        let (platform, over, progress) = (platform.to_owned(), over.clone(), progress.clone());
+        reading.spawn(async move { (number, one(&storage, line, &platform, &over, &progress).await) });
     }
     let mut imported = Vec::new();
     while let Some(joined) = reading.join_next().await {
@@ -102,28 +112,35 @@ pub(super) async fn read(places: &[OpenPlace], platform: &str, progress: &Progre
     imported.into_iter().map(|(_, imported)| imported).collect()
 }
 
-async fn one(storage: &Storage, line: std::sync::Arc<str>, platform: &str, progress: &Progress) -> Imported {
+async fn one(
+    storage: &Storage,
+    line: Arc<str>,
+    platform: &str,
+    over: &CancellationToken,
+    progress: &Progress,
+) -> Imported {
     let step = progress.step(format!("[internal] load cache from {}", storage.location()));
-    let read = tokio::time::timeout(PATIENCE, document(storage, platform)).await;
-    match read.unwrap_or(Err(ImportError::Slow)) {
+    let read = tokio::time::timeout(PATIENCE, document(storage, platform));
+    let read = tokio::select! {
+        read = read => read.unwrap_or(Err(ImportError::Slow)),
+        () = over.cancelled() => Err(ImportError::Unneeded),
+    };
+    let remark = match read {
         Ok((document, bytes)) => {
             step.note(format!("{} steps, {bytes} bytes", document.records.len()));
             step.done();
-            Imported { line, document, bytes, is_read: true }
+            return Imported { line, document, bytes, is_read: true };
         }
-        Err(ImportError::Absent) => {
-            step.note(ImportError::Absent.to_string());
-            step.done();
-            Imported { line, document: CacheDocument::default(), bytes: 0, is_read: false }
-        }
+        Err(error @ (ImportError::Absent | ImportError::Unneeded)) => error.to_string(),
         Err(error) => {
             let cause = text::chain(&error);
             progress.warn(format!("the cache {} is not used: {cause}", storage.location()));
-            step.note("it is not used");
-            step.done();
-            Imported { line, document: CacheDocument::default(), bytes: 0, is_read: false }
+            "it is not used".to_owned()
         }
-    }
+    };
+    step.note(remark);
+    step.done();
+    Imported { line, document: CacheDocument::default(), bytes: 0, is_read: false }
 }
 
 /// The document of a place, and the bytes that it cost.

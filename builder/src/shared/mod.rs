@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kiln_cache::{Compression, DiffId, Key, LayerOrigin, Part, Record, SharedRecord};
 use kiln_registry::{Access, Location, Storage};
 use tokio::sync::OnceCell;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::import::Imported;
 use self::trace::Trace;
@@ -94,17 +95,8 @@ pub struct SharedCaches {
     inner: Option<Arc<Inner>>,
     /// A build without shared caches may still find layers that came from one earlier.
     state: Arc<Mutex<State>>,
-    /// Ends with the last clone: a build that asked for nothing waits for nothing.
-    _reading: Option<Arc<Reading>>,
-}
-
-/// The reading of imports, which goes on beside the build.
-struct Reading(tokio::task::JoinHandle<()>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// Dropped with the last clone, it ends the reading: a build that asked for nothing waits for nothing.
+    _reading: Option<Arc<DropGuard>>,
 }
 
 struct Inner {
@@ -112,6 +104,8 @@ struct Inner {
     exports: Vec<CacheExport>,
     platform: String,
     imported: OnceCell<Vec<Imported>>,
+    /// Cancelled when nobody can ask any more.
+    over: CancellationToken,
     progress: Progress,
 }
 
@@ -294,6 +288,8 @@ impl SharedCaches {
 
 impl Inner {
     async fn imported(&self) -> &[Imported] {
-        self.imported.get_or_init(|| import::read(&self.imports, &self.platform, &self.progress)).await
+        self.imported
+            .get_or_init(|| import::read(&self.imports, &self.platform, &self.over, &self.progress))
+            .await
     }
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use kiln_graph::image::ImageConfig;
 use kiln_registry::StorageError;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::import::{INLINE, Imported};
-use super::{
-    CacheExport, CacheImportReport, CachePlace, CacheTarget, Inner, OpenPlace, Reading, SharedCaches,
-};
+use super::{CacheExport, CacheImportReport, CachePlace, CacheTarget, Inner, OpenPlace, SharedCaches};
 use crate::event::Progress;
 
 impl crate::Builder {
@@ -38,14 +37,15 @@ impl crate::Builder {
             exports,
             platform: platform.to_owned(),
             imported: OnceCell::new(),
+            over: CancellationToken::new(),
             progress: progress.clone(),
         });
         let reading = Arc::clone(&inner);
-        let reading = tokio::spawn(async move {
+        tokio::spawn(async move {
             reading.imported().await;
         });
-        let state = Arc::default();
-        Ok(SharedCaches { inner: Some(inner), state, _reading: Some(Arc::new(Reading(reading))) })
+        let guard = Arc::new(inner.over.clone().drop_guard());
+        Ok(SharedCaches { inner: Some(inner), state: Arc::default(), _reading: Some(guard) })
     }
 
     /// What the imports did so far.
