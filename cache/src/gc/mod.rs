@@ -7,6 +7,7 @@
 
 mod evicted;
 mod inventory;
+mod item;
 mod keeper;
 mod policy;
 mod remove;
@@ -24,10 +25,11 @@ use crate::locks;
 use crate::store::{Store, StoreError, list};
 use crate::tmp::remove_all;
 
-pub use inventory::{Item, ItemKind};
+pub use item::{Item, ItemKind};
 pub(crate) use keeper::Keeper;
 
-use self::inventory::{Itemised, is_prefix, itemise};
+use self::inventory::{Itemised, itemise};
+use self::item::is_prefix;
 use self::scan::{Scan, Thing};
 
 /// What may go.
@@ -143,7 +145,8 @@ impl Store {
         for dir in ["records", "slots", "memos"].map(|dir| self.inside(dir)) {
             for shard in list(&dir)?.into_iter().map(|name| dir.join(name)) {
                 match std::fs::remove_dir(&shard) {
-                    Err(error) if [ErrorKind::DirectoryNotEmpty, ErrorKind::NotFound].contains(&error.kind()) => {}
+                    Err(error)
+                        if [ErrorKind::DirectoryNotEmpty, ErrorKind::NotFound].contains(&error.kind()) => {}
                     result => result.at("remove", &shard)?,
                 }
             }
