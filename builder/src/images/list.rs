@@ -67,9 +67,8 @@ pub struct HistoryLine {
 }
 
 impl Images {
-    /// All images, newest first.
+    /// All images, newest first. One that goes meanwhile is not listed. Needs no room on the disk.
     pub fn list(&self) -> Result<Vec<Listed>, ImageError> {
-        let _use = self.store.use_lock()?;
         let mut images: BTreeMap<String, Listed> = BTreeMap::new();
         for (name, record) in self.store.images().list()? {
             let listed = match images.entry(record.id.to_string()) {

@@ -20,10 +20,9 @@ impl Images {
     /// An image that has several names is removed by its id only if `force` says so. Layers go unless another image
     /// or the cache needs them, or a running process does.
     pub fn remove(&self, name: &str, force: bool) -> Result<Vec<Removed>, ImageError> {
-        let using = self.store.use_lock()?;
+        // Without a share in the store's use: nothing that is looked up here has to stay, and noting it would need room
+        // on a disk that may be full.
         let removed = self.remove_names(name, force)?;
-        // What was looked up is not needed any more.
-        drop(using);
         self.store.remove_unreferenced()?;
         Ok(removed)
     }
