@@ -7,7 +7,9 @@
 mod ask;
 mod command;
 mod files;
+mod layered;
 pub(crate) mod key;
+mod outputs;
 mod prefetch;
 pub(crate) mod require;
 mod same_root;
@@ -20,7 +22,7 @@ mod why;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use kiln_cache::Store;
 use kiln_graph::op::{Op, Source};
@@ -81,6 +83,8 @@ pub(crate) struct Solve {
     /// True for a vertex whose files some other vertex reads.
     is_read: Vec<bool>,
     outcomes: Vec<OnceLock<Outcome>>,
+    /// What commands left in their mounts, by vertex and mount.
+    left: Mutex<HashMap<(VertexId, usize), Snapshot>>,
 }
 
 /// What a solve is given beside the plan.
@@ -109,9 +113,11 @@ pub(crate) async fn solve(plan: &Plan, with: Surroundings) -> Result<Snapshot, B
     let (scheduler, first) = Scheduler::new(&solve.graph, plan.target);
     let result = drive(&solve, scheduler, first, &cancel).await;
     cancel.cancel();
-    let kept = solve.keep_account(result.is_ok());
+    if let Err(error) = solve.keep_account(result.is_ok()) {
+        let why = crate::text::chain(&error);
+        solve.progress.warn(format!("`kiln why` will know nothing of this build: {why}"));
+    }
     result?;
-    kept?;
     match solve.outcome(plan.target) {
         Some(Outcome::Snapshot(snapshot)) => {
             vertex::take_from_layouts(&solve, plan.target, &snapshot).await?;
@@ -207,6 +213,7 @@ impl Solve {
             writeback: with.writeback,
             shared: with.shared,
             project: with.project,
+            left: Mutex::default(),
             outcomes: (0..plan.graph.len()).map(|_| OnceLock::new()).collect(),
             graph: plan.graph.clone(),
             contexts,

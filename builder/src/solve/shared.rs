@@ -4,8 +4,9 @@
 use kiln_cache::{DiffId, Key, LayerError, Record, StoreError};
 use kiln_graph::{Vertex, VertexId};
 
-use super::Solve;
+use super::{Solve, outputs};
 use super::key::{self, StepKey};
+use super::why;
 use crate::error::StepError;
 use crate::snapshot::{LayerRef, Remote};
 
@@ -16,7 +17,8 @@ pub(super) async fn imported(
     (id, vertex): (VertexId, &Vertex),
     step_key: &StepKey,
 ) -> Result<Option<LayerRef>, StepError> {
-    if vertex.no_cache {
+    // What a command left in its mounts does not travel.
+    if vertex.no_cache || outputs::has_any(vertex) {
         return Ok(None);
     }
     let has = |layer: &DiffId| Ok::<_, LayerError>(solve.store.layers().info(layer)?.is_some());
@@ -26,7 +28,7 @@ pub(super) async fn imported(
         key: step_key.key,
         slot: step_key.slot,
         parts: step_key.parts.clone(),
-        notes: Vec::new(),
+        notes: why::notes::of(solve, vertex),
         layer: Some(found.record.layer.clone()),
         origin: found.origin.clone(),
         created: found.record.created,

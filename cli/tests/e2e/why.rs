@@ -253,3 +253,22 @@ fn nothing_is_executed_that_must_be_cached() {
     let typo = env.build(&context, "app", &["--require-cached=tulls"]);
     assert!(typo.stderr.contains("no stage `tulls`") && typo.stderr.contains("tools, app, 2"), "{typo}");
 }
+
+#[test]
+fn a_shared_cache_may_have_what_must_be_cached() {
+    let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
+    let context = app(&one, STAGES);
+    let cache = one.path("cache");
+    let to = format!("type=local,dest={},mode=max", cache.display());
+    one.build(&context, "app", &["--cache-to", &to]).ok();
+    let from = format!("type=local,src={}", cache.display());
+    assert_eq!(two.build(&context, "app", &["--require-cached"]).status.code(), Some(3));
+    two.build(&context, "app", &["--require-cached", "--cache-from", &from]).ok();
+    let table = two.run(["why", "-f", context.join("Dockerfile").to_str().unwrap()]);
+    assert!(table.stdout.contains("imported"), "{table}");
+
+    fs::write(context.join("src/main.rs"), "changed\n").unwrap();
+    let third = two.build(&context, "app", &["--require-cached", "--cache-from", &from]);
+    assert_eq!(third.status.code(), Some(3), "{third}");
+    assert!(third.stderr.contains("COPY src /src: src/main.rs changed"), "{third}");
+}

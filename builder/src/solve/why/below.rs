@@ -5,7 +5,7 @@
 //! be found out (a record that is gone, a walk that takes too long) is [`Cause::Unknown`], never a guess.
 
 use kiln_cache::{Key, Record};
-use kiln_graph::op::{Op, Source};
+use kiln_graph::op::{LayoutImage, Op, Source};
 use kiln_graph::{Vertex, VertexId};
 
 use super::compare::{Made, note};
@@ -171,27 +171,36 @@ fn text(record: &Record) -> Option<&str> {
 }
 
 fn base(source: &Source, old: &str, old_digest: Option<&str>) -> Cause {
-    let Source::Image { reference, digest, .. } = source else {
-        return if matches!(source, Source::Scratch) && old == SCRATCH {
-            Cause::Same
-        } else {
-            Cause::Unknown
-        };
-    };
-    let (Some(before), Some(after)) = (old_digest, digest.as_deref()) else { return Cause::Unknown };
-    if before == after {
+    let Some((name, digest)) = named(source) else { return Cause::Unknown };
+    if name == SCRATCH && old == SCRATCH {
         return Cause::Same;
     }
-    let text = if old == reference {
-        format!("base image {reference} changed (digest {} -> {})", short(before), short(after))
-    } else {
-        format!("base image {old} -> {reference}")
+    let text = match (old_digest, digest.as_deref()) {
+        (Some(before), Some(after)) if before == after => return Cause::Same,
+        (Some(before), Some(after)) if old == name => {
+            format!("base image {name} changed (digest {} -> {})", short(before), short(after))
+        }
+        _ if old == name => return Cause::Unknown,
+        _ => format!("base image {} -> {}", shown(old), shown(&name)),
     };
-    change(reference, Some(before), Some(after), text)
+    change(&name, Some(old_digest.unwrap_or(old)), Some(digest.as_deref().unwrap_or(&name)), text)
 }
 
-/// What is noted as the base of a step that begins with nothing.
-pub(super) const SCRATCH: &str = "scratch";
+/// What a base is called, and the digest of its manifest, where it is one that can be named.
+pub(super) fn named(source: &Source) -> Option<(String, Option<String>)> {
+    match source {
+        Source::Scratch => Some((SCRATCH.to_owned(), None)),
+        Source::Image { reference, digest, .. } => Some((reference.clone(), digest.clone())),
+        Source::Layout { image, .. } => {
+            let name = LayoutImage { digest: None, ..image.clone() }.to_string();
+            Some((name, image.digest.clone()))
+        }
+        Source::Context { .. } | Source::Http(_) | Source::Git(_) => None,
+    }
+}
+
+/// What a base without files is called.
+const SCRATCH: &str = "scratch";
 
 /// The first digits of a digest.
 fn short(digest: &str) -> String {

@@ -111,7 +111,7 @@ fn selector<'a>(vertex: &'a Vertex, difference: &Difference<'_>) -> Option<Selec
         Op::File(op) if difference.name == FILES => {
             let mut copies = op.actions.iter().enumerate().filter_map(|(index, action)| match action {
                 FileAction::Copy(copy) => Some((index, copy)),
-                FileAction::Mkdir { .. } => None,
+                _ => None,
             });
             let (index, copy) = copies.nth(difference.nth)?;
             Some(Selector { index, input: copy.input, copy: Some(copy), source: None })

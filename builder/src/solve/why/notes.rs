@@ -4,7 +4,7 @@ use kiln_cache::{Key, Part, StoreError, digest_of};
 use kiln_graph::Vertex;
 use kiln_graph::op::{FileAction, Op, Source};
 
-use super::below::SCRATCH;
+use super::below::named;
 use super::compare::note;
 use crate::account::instruction;
 use crate::error::StepError;
@@ -30,15 +30,13 @@ fn below(solve: &Solve, vertex: &Vertex) -> Vec<Part> {
     if let Some(known) = solve.why.known(*id) {
         return vec![part(note::BELOW, known.key.key.to_string())];
     }
-    match solve.graph.get(*id).map(|below| &below.op) {
-        Some(Op::Source(Source::Image { reference, digest, .. })) => {
-            let mut notes = vec![part(note::BASE, reference.clone())];
-            notes.extend(digest.as_ref().map(|digest| part(note::BASE_DIGEST, digest.clone())));
-            notes
-        }
-        Some(Op::Source(Source::Scratch)) => vec![part(note::BASE, SCRATCH.to_owned())],
-        _ => Vec::new(),
-    }
+    let source = match solve.graph.get(*id).map(|below| &below.op) {
+        Some(Op::Source(source)) => named(source),
+        _ => None,
+    };
+    let Some((name, digest)) = source else { return Vec::new() };
+    let digest = digest.map(|digest| part(note::BASE_DIGEST, digest));
+    std::iter::once(part(note::BASE, name)).chain(digest).collect()
 }
 
 /// The rules of the ignore file that what is copied went through.

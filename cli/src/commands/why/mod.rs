@@ -29,8 +29,7 @@ struct ComparedPart {
 pub fn perform(flags: &WhyFlags, session: &Session) -> Result<(), CliError> {
     let store = session.store()?;
     let project = project(flags)?;
-    let account = BuildAccount::load(&store, &project).map_err(to_cli)?;
-    let Some(account) = account else { return Err(unknown(&project)) };
+    let Some(account) = load(&store, &project)? else { return Err(unknown(&project)) };
     let json = flags.format == Some(AnswerFormat::Json);
     let Some(wanted) = &flags.step else {
         return match json {
@@ -44,6 +43,15 @@ pub fn perform(flags: &WhyFlags, session: &Session) -> Result<(), CliError> {
         return output::print(&format!("{:#}\n", document(step, parts.as_deref())));
     }
     output::print(&show::step(step, parts.as_deref()))
+}
+
+/// The project's account. A context from elsewhere and the Dockerfile in it are one name to a build.
+fn load(store: &Store, project: &str) -> Result<Option<BuildAccount>, CliError> {
+    let named = |name: &str| BuildAccount::load(store, name).map_err(to_cli);
+    match named(project)? {
+        Some(account) => Ok(Some(account)),
+        None => named(&format!("{project} Dockerfile")),
+    }
 }
 
 /// Which project is meant, as the build named it.
