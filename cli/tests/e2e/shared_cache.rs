@@ -180,6 +180,19 @@ fn a_bucket_answers_a_whole_build() {
 }
 
 #[test]
+fn a_large_layer_goes_to_a_bucket_in_parts() {
+    let (one, two, bucket) = (TestEnvironment::new(), TestEnvironment::new(), Bucket::start());
+    let text = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nRUN head -c 40000000 /dev/urandom > /big && sha256sum /big > /sum\n";
+    let context = one.dockerfile("large", text);
+    let spec = bucket.spec(&bucket.host, &format!("access_key_id={KEY},secret_access_key={SECRET}"));
+    build(&one, &context, "large", &["--cache-to", &spec]).ok();
+    let more = two.dockerfile("large", &format!("{text}RUN sha256sum -c /sum\n"));
+    let outcome = build(&two, &more, "large", &["--cache-from", &spec]);
+    assert_eq!(steps(&outcome).executed().len(), 1, "{outcome}");
+    assert!(outcome.stderr.contains("and 40MB of layers fetched"), "{outcome}");
+}
+
+#[test]
 fn an_image_carries_its_own_cache() {
     let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
     let context = app(&one);
