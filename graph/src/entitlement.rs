@@ -164,6 +164,7 @@ mod tests {
             security,
             devices: Vec::new(),
             hostname: None,
+            rules: crate::op::ExecRules::default(),
         }
     }
 

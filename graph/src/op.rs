@@ -4,7 +4,11 @@
 //! results, which is what the cache relies on: whatever can change a result must stand in the op or
 //! come from an input, and whatever stands in [`crate::Display`] must not.
 
+mod files;
+
 use serde::{Deserialize, Serialize};
+
+pub use files::{MakeDirectory, MakeFile, MakeLink, Remove, Transfer, Wildcards};
 
 /// What a vertex does with its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,13 @@ pub enum Op {
     Exec(Exec),
     /// Changes files without running a process. Input 0 is the root that is changed; the result is that plus one layer.
     File(FileOp),
+    /// Puts the layers of all inputs on top of one another, those of input 0 at the bottom. Makes no layer of its own.
+    Merge,
+    /// What leads from input 0 to input 1: the layers that the second has on top of the first or, if it has others, one
+    /// layer that makes the one tree of the other.
+    Diff,
+    /// What the [`Exec`] that is input 0 left in its mount of this number, an [`ExecMount::Output`].
+    Output(usize),
 }
 
 /// Where content comes from.
@@ -136,6 +147,39 @@ pub struct Exec {
     pub devices: Vec<Device>,
     /// The host name; `None` means the builder's fixed one.
     pub hostname: Option<String>,
+    /// What else is unlike an ordinary step.
+    #[serde(default, skip_serializing_if = "ExecRules::is_default")]
+    pub rules: ExecRules,
+}
+
+/// How an [`Exec`] differs from an ordinary step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExecRules {
+    /// What becomes of what the process writes to its root.
+    pub root: RootChanges,
+    /// With which codes it may exit; none means 0 alone.
+    pub exit_codes: Vec<i32>,
+    /// More hosts that it knows: address and name.
+    pub hosts: Vec<(String, String)>,
+}
+
+impl ExecRules {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of the changes that a process makes to its root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootChanges {
+    /// They are the result's layer.
+    #[default]
+    Kept,
+    /// They are forgotten: the result is the root as it was.
+    Forgotten,
+    /// They are refused: the result is the root as it was.
+    Refused,
 }
 
 /// How far an [`Exec`] is kept from the machine that it runs on.
@@ -188,6 +232,15 @@ pub enum ExecMount {
         target: String,
         /// Whether writing is refused. What is written otherwise is forgotten at the end.
         read_only: bool,
+    },
+    /// Files of an input that the process may change; what they have become is a result, taken by [`Op::Output`].
+    Output {
+        /// Which input of the vertex; never 0. Its result is a file system.
+        input: usize,
+        /// What of it is shown, as in [`ExecMount::Bind`]. The result is all of it, changed.
+        source: String,
+        /// Absolute path inside the root.
+        target: String,
     },
     /// A directory that outlives the build. What it holds must not matter to the result.
     Cache(CacheMount),
@@ -297,6 +350,16 @@ pub enum FileAction {
         /// Their owner; `None` means root.
         owner: Option<Owner>,
     },
+    /// Copies files in, with the rules of cp(1).
+    Transfer(Transfer),
+    /// Writes a file.
+    MakeFile(MakeFile),
+    /// Makes a directory.
+    MakeDirectory(MakeDirectory),
+    /// Makes a symlink.
+    MakeLink(MakeLink),
+    /// Takes something away.
+    Remove(Remove),
 }
 
 /// COPY or ADD.

@@ -22,7 +22,7 @@ pub(crate) enum Step {
     Loopback,
     /// Mount the root file system with a place for each of the targets. Without `devices`, device nodes in it cannot be
     /// opened.
-    Root { root: Root, targets: Vec<Target>, devices: bool },
+    Root { root: Root, targets: Vec<Target>, devices: bool, read_only: bool },
     /// Mount a new file system.
     Mount(NewMount),
     /// Show a device node that can be opened wherever its path leads.
@@ -136,7 +136,8 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
         steps.push(Step::Loopback);
     }
     let privileged = spec.privileged;
-    steps.push(Step::Root { root: spec.root.clone(), targets: targets(spec), devices: privileged });
+    let (root, read_only) = (spec.root.clone(), spec.read_only_root);
+    steps.push(Step::Root { root, targets: targets(spec), devices: privileged, read_only });
     steps.extend(system_mounts(privileged));
     steps.extend(cgroup_mounts(cgroups, privileged));
     let make = if privileged { Step::Node } else { Step::Device };

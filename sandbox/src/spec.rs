@@ -30,6 +30,8 @@ pub struct RunSpec {
     pub groups: Vec<u32>,
     /// Host name.
     pub hostname: String,
+    /// Whether writing to the root is refused; mounts are as they say.
+    pub read_only_root: bool,
     /// Which network it sees.
     pub network: Network,
     /// Mounts beside the standard ones, made in this order.
@@ -65,6 +67,7 @@ impl RunSpec {
             gid: 0,
             groups: Vec::new(),
             hostname: "kiln".to_owned(),
+            read_only_root: false,
             network: Network::Host,
             mounts: Vec::new(),
             devices: Vec::new(),

@@ -6,6 +6,7 @@
 
 mod parents;
 mod quick;
+mod transfer;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use kiln_graph::pattern::{self, Glob, IgnoreMatcher};
 use sha2::{Digest as _, Sha256};
 
 use self::quick::Stats;
+pub(crate) use self::transfer::transfer as select_transfer;
 use super::resolve::{Found, Unresolved, resolve};
 use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError, fingerprint};
 
@@ -30,8 +32,8 @@ pub(crate) struct Match {
     pub(crate) top: Item,
     /// If that is a directory: all that is copied from below it, parents first.
     pub(crate) below: Vec<Item>,
-    /// True when the directory itself is not copied, only paths as seen from it.
-    pub(crate) with_parents: bool,
+    /// True when the directory itself is not copied, only what is in it: its own mode and owner do not count.
+    pub(crate) contents_only: bool,
 }
 
 impl Match {
@@ -128,11 +130,13 @@ impl SelectError {
     }
 }
 
-/// Selects `sources` from `tree`, without what `excludes` match.
+/// Selects `sources` from `tree`, without what `excludes` match. `themselves`: see
+/// [`CopyAction::directories_themselves`](kiln_graph::op::CopyAction::directories_themselves).
 pub(crate) fn select(
     tree: &dyn Tree,
     sources: &[CopySource],
     excludes: &[String],
+    themselves: bool,
 ) -> Result<Selection, SelectError> {
     let began = fingerprint::now();
     let excludes = if excludes.is_empty() {
@@ -143,7 +147,7 @@ pub(crate) fn select(
     let (mut matches, mut unmatched) = (Vec::new(), Vec::new());
     for source in sources {
         let (found, pattern) = match source {
-            CopySource::Path(pattern) => (select_one(tree, pattern, excludes.as_ref())?, pattern),
+            CopySource::Path(pattern) => (select_one(tree, pattern, excludes.as_ref(), themselves)?, pattern),
             CopySource::Parents { pivot, pattern } => {
                 (parents::select(tree, pivot, pattern, excludes.as_ref())?, pattern)
             }
@@ -176,6 +180,7 @@ fn select_one(
     tree: &dyn Tree,
     pattern: &str,
     excludes: Option<&IgnoreMatcher>,
+    themselves: bool,
 ) -> Result<Vec<Match>, SelectError> {
     let mut matches = Vec::new();
     for path in paths(tree, pattern)? {
@@ -185,7 +190,8 @@ fn select_one(
         }
         let name = path.file_name().unwrap_or_default().to_owned();
         let below = if top.is_dir() { contents(tree, &top, excludes)? } else { Vec::new() };
-        matches.push(Match { name, top, below, with_parents: false });
+        let contents_only = top.is_dir() && !themselves;
+        matches.push(Match { name, top, below, contents_only });
     }
     Ok(matches)
 }
@@ -329,7 +335,7 @@ fn digest(tree: &dyn Tree, matches: &[Match]) -> Result<([u8; 32], Vec<u8>), Tre
         lines.extend_from_slice(b"\0\n");
         for (index, item) in std::iter::once(&found.top).chain(&found.below).enumerate() {
             let fingerprint = fingerprints.next().copied().unwrap_or_default();
-            if index == 0 && found.with_parents {
+            if index == 0 && found.contents_only {
                 continue;
             }
             let link = item.identity.map(|identity| *first_names.entry(identity).or_insert(index));

@@ -171,7 +171,7 @@ pub(super) fn keep(
     Ok(layer)
 }
 
-fn layer_ref(diff_id: DiffId, created: jiff::Timestamp) -> LayerRef {
+pub(super) fn layer_ref(diff_id: DiffId, created: jiff::Timestamp) -> LayerRef {
     LayerRef { diff_id, remote: None, created: Some(created.to_string()) }
 }
 

@@ -5,17 +5,18 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_graph::op::{CacheMount, CopyAction, CopySource, Exec, ExecMount};
+use kiln_graph::op::{CacheMount, CopyAction, CopySource, Exec, ExecMount, RootChanges};
 use kiln_graph::{Vertex, VertexId};
 
 use super::ask::{Asked, ask, keep};
 use super::files::{remember_listings, selected};
+use super::outputs::Outputs;
 use super::vertex::{Failure, snapshot_input};
 use super::{Solve, key, same_root};
 use crate::content::select::Selection;
 use crate::error::StepError;
-use crate::snapshot::Snapshot;
-use crate::step::exec::{self, Command, CommandFailure};
+use crate::snapshot::{LayerRef, Snapshot};
+use crate::step::exec::{self, Command, CommandFailure, Ran};
 use crate::step::mounts::{self, Layers, Sources};
 
 /// Gives an Exec vertex its result.
@@ -37,8 +38,15 @@ pub(super) async fn run(
     if !vertex.no_cache {
         same_root::adopt(solve, &step_key, &root).await?;
     }
-    let asked = match ask(solve, (id, vertex), &step_key, &selections).await? {
-        Asked::Hit(layer) => return Ok(root.with(*layer)),
+    let outputs = Outputs::of(solve, id, vertex, op)?;
+    // A result without its outputs is none.
+    let lost = Vertex { no_cache: true, ..vertex.clone() };
+    let asked_for = if outputs.are_lost(&step_key)? { &lost } else { vertex };
+    let asked = match ask(solve, (id, asked_for), &step_key, &selections).await? {
+        Asked::Hit(layer) => {
+            outputs.recall(&step_key, &layer.diff_id)?;
+            return Ok(result(op, &root, *layer));
+        }
         Asked::Miss(miss) => miss,
     };
     remember_listings(solve, &selections)?;
@@ -58,13 +66,15 @@ pub(super) async fn run(
     };
     let step = Arc::into_inner(step);
     match outcome {
-        Ok((info, began)) => {
+        Ok((Ran { layer: info, outputs: left }, began)) => {
+            // Before the layer: whoever finds that finds these.
+            outputs.keep(&step_key, &info.diff_id, &left, began)?;
             let layer = keep(solve, (id, vertex), &step_key, &info, began)?;
             same_root::remember(solve, &step_key, &root)?;
             if let Some(step) = step {
                 step.done();
             }
-            Ok(root.with(layer))
+            Ok(result(op, &root, layer))
         }
         Err(Failure { cause, log }) => {
             if let Some(step) = step {
@@ -72,6 +82,14 @@ pub(super) async fn run(
             }
             Err(Failure { cause, log })
         }
+    }
+}
+
+/// What a command on `root` that made `layer` results in.
+fn result(op: &Exec, root: &Snapshot, layer: LayerRef) -> Snapshot {
+    match op.rules.root {
+        RootChanges::Kept => root.with(layer),
+        RootChanges::Forgotten | RootChanges::Refused => root.clone(),
     }
 }
 
@@ -115,11 +133,12 @@ async fn shown(
     vertex: &Vertex,
     mount: &ExecMount,
 ) -> Result<(Option<[u8; 32]>, Option<Selection>), StepError> {
-    let (input, source) = match mount {
-        ExecMount::Bind { input, source, .. } => (input, source),
-        // What a cache begins with counts, or the step would go on finding what its first build found.
-        ExecMount::Cache(CacheMount { input: Some(input), source, .. }) => (input, source),
-        _ => return Ok((None, None)),
+    // What a cache begins with counts, or the step would go on finding what its first build found.
+    let (ExecMount::Bind { input, source, .. }
+    | ExecMount::Output { input, source, .. }
+    | ExecMount::Cache(CacheMount { input: Some(input), source, .. })) = mount
+    else {
+        return Ok((None, None));
     };
     let copy = CopyAction {
         input: Some(*input),

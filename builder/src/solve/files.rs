@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_cache::{Forms, LayerInfo, View};
-use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp, Op, Owner, Source};
+use kiln_graph::op::{
+    CopyAction, CopySource, FileAction, FileOp, MakeDirectory, MakeFile, MakeLink, Op, Owner, Source, Transfer,
+};
 use kiln_graph::{Vertex, VertexId};
 
 use super::ask::{Asked, ask, keep};
 use super::vertex::{Failure, input, snapshot_input, tree_input};
 use super::{Outcome, Solve, key};
 use crate::content::Tree;
-use crate::content::select::{Place, SelectError, Selection};
+use crate::content::select::{Place, SelectError, Selection, select_transfer};
 use crate::error::StepError;
 use crate::snapshot::Snapshot;
 use crate::step::file::{self, FileError};
@@ -31,7 +33,8 @@ pub(super) async fn run(
     for (index, action) in op.actions.iter().enumerate() {
         let (digest, selection) = match action {
             FileAction::Copy(copy) => selected(solve, id, index, vertex, copy).await?,
-            FileAction::Mkdir { .. } => (None, None),
+            FileAction::Transfer(transfer) => transferred(solve, vertex, transfer).await?,
+            _ => (None, None),
         };
         digests.push(digest);
         selections.push(selection);
@@ -78,7 +81,12 @@ async fn write(
     let base = View::new(&solve.fetcher.trees(root, &solve.progress).await?)?;
     let mut trees: Vec<Option<Arc<dyn Tree>>> = vec![None; vertex.inputs.len()];
     for action in &op.actions {
-        if let FileAction::Copy(CopyAction { input: Some(number), .. }) = action
+        let number = match action {
+            FileAction::Copy(copy) => copy.input,
+            FileAction::Transfer(transfer) => Some(transfer.input),
+            _ => None,
+        };
+        if let Some(number) = &number
             && trees.get(*number).is_some_and(Option::is_none)
         {
             trees[*number] = Some(tree_input(solve, vertex, *number).await?);
@@ -99,7 +107,15 @@ async fn write(
 async fn with_numbers(solve: &Solve, op: &FileOp, root: &Snapshot) -> Result<FileOp, StepError> {
     let mut op = op.clone();
     for action in &mut op.actions {
-        let (FileAction::Copy(CopyAction { owner, .. }) | FileAction::Mkdir { owner, .. }) = action;
+        let owner = match action {
+            FileAction::Copy(CopyAction { owner, .. })
+            | FileAction::Mkdir { owner, .. }
+            | FileAction::Transfer(Transfer { owner, .. })
+            | FileAction::MakeFile(MakeFile { owner, .. })
+            | FileAction::MakeDirectory(MakeDirectory { owner, .. })
+            | FileAction::MakeLink(MakeLink { owner, .. }) => owner,
+            FileAction::Remove(_) => continue,
+        };
         if let Some(owner) = owner {
             *owner = numbered(solve, owner, root).await?;
         }
@@ -161,6 +177,34 @@ pub(super) async fn selected(
         solve.set_memo(&memo, &selection.digest)?;
     }
     Ok((selection.as_ref().map(|selection| selection.digest), selection))
+}
+
+/// What a transfer takes, likewise.
+async fn transferred(
+    solve: &Solve,
+    vertex: &Vertex,
+    transfer: &Transfer,
+) -> Result<(Option<[u8; 32]>, Option<Selection>), StepError> {
+    let number = transfer.input;
+    let memo = match input(solve, vertex, number)? {
+        Outcome::Snapshot(snapshot) => Some(key::changes::transfer_memo(transfer, &snapshot.identity())),
+        Outcome::Context(_) => None,
+    };
+    if let Some(memo) = memo
+        && let Some(digest) = solve.memo(&memo).await?
+        && let Ok(digest) = <[u8; 32]>::try_from(digest.as_slice())
+    {
+        return Ok((Some(digest), None));
+    }
+    let tree = tree_input(solve, vertex, number).await?;
+    let action = transfer.clone();
+    let selected = blocking(move || select_transfer(tree.as_ref(), &action)).await.ok_or(StepError::Lost)?;
+    let selection =
+        selected.map_err(|error| FileError::from(error.looked_in(place(solve, vertex, number))))?;
+    if let Some(memo) = memo {
+        solve.set_memo(&memo, &selection.digest)?;
+    }
+    Ok((Some(selection.digest), Some(selection)))
 }
 
 /// What an input is called where a source is missing from it.

@@ -3,6 +3,8 @@
 //! What enters and what does not is the table at the head of the cache's documentation; this is where the
 //! table is made true. The parts stay readable, because a miss is explained by comparing them.
 
+pub(crate) mod changes;
+
 use kiln_cache::{Key, KeyBuilder, Part};
 use kiln_graph::op::{
     Access, CopyAction, CopySource, Exec, ExecMount, FileAction, FileOp, ModeChange, Network, Owner,
@@ -51,6 +53,7 @@ pub(crate) fn exec(op: &Exec, selections: &[Option<[u8; 32]>], root: &str, slot:
         .part("security", security)
         .part("host name", op.hostname.as_deref().unwrap_or_default())
         .part("platform", &op.platform);
+    builder = changes::rules(builder, &op.rules);
     for device in &op.devices {
         let need = if device.required { "required" } else { "if there is one" };
         builder = builder.part(format!("device {}", device.name), need);
@@ -72,6 +75,7 @@ pub(crate) fn file(op: &FileOp, selections: &[Option<[u8; 32]>], root: &str, slo
                 .part("directory mode", format!("{mode:o}"))
                 .part("owner", owner_text(owner.as_ref())),
             FileAction::Copy(copy) => copy_parts(builder, copy, selections.get(index).copied().flatten()),
+            other => changes::parts(builder, other, selections.get(index).copied().flatten()),
         };
     }
     finish(builder.part(ROOT, root), slot)
@@ -88,6 +92,9 @@ fn mount_parts(builder: KeyBuilder, mount: &ExecMount, selection: Option<[u8; 32
         ExecMount::Bind { input: _, source: _, target, read_only } => builder
             .part(format!("{BOUND}{target}"), selection.map_or_else(String::new, hex))
             .part(format!("writing to {target}"), if *read_only { "refused" } else { "forgotten" }),
+        ExecMount::Output { input: _, source, target } => builder
+            .part(format!("result at {target}"), source)
+            .part(format!("{BOUND}{target}"), selection.map_or_else(String::new, hex)),
         ExecMount::Cache(cache) => {
             let sharing = match cache.sharing {
                 Sharing::Shared => "shared",
@@ -153,6 +160,7 @@ pub(crate) fn selection_memo(copy: &CopyAction, root: &str) -> Key {
     KeyBuilder::new("selection")
         .part("patterns", fields(patterns.iter()))
         .part("excludes", fields(copy.excludes.iter()))
+        .part("directories themselves", if copy.directories_themselves { "yes" } else { "no" })
         .part(ROOT, root)
         .finish()
         .0
@@ -239,6 +247,7 @@ mod tests {
             security: Security::Sandbox,
             devices: Vec::new(),
             hostname: None,
+            rules: kiln_graph::op::ExecRules::default(),
         }
     }
 

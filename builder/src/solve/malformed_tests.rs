@@ -29,6 +29,7 @@ fn exec() -> Exec {
         security: Security::Sandbox,
         devices: Vec::new(),
         hostname: None,
+            rules: kiln_graph::op::ExecRules::default(),
     }
 }
 

@@ -1,14 +1,14 @@
 //! The solver's side of shared caches: steps and memos that this store does not know are looked up in those that the
 //! build imports, and what a build uses is noted for those that it exports.
 
-use kiln_cache::{DiffId, Key, LayerError, Record, StoreError};
+use kiln_cache::{Key, Record};
 use kiln_graph::{Vertex, VertexId};
 
 use super::{Solve, outputs};
 use super::key::{self, StepKey};
 use super::why;
 use crate::error::StepError;
-use crate::snapshot::{LayerRef, Remote};
+use crate::snapshot::LayerRef;
 
 /// The layer that a shared cache names for the step. What it says is kept in the store if the layer can be had, so that
 /// the next build does not need the shared cache for it.
@@ -21,26 +21,10 @@ pub(super) async fn imported(
     if vertex.no_cache || outputs::has_any(vertex) {
         return Ok(None);
     }
-    let has = |layer: &DiffId| Ok::<_, LayerError>(solve.store.layers().info(layer)?.is_some());
-    let Some(found) = solve.shared.find(&step_key.key, has).await? else { return Ok(None) };
-    let here = has(&found.record.layer)?;
-    let record = Record {
-        key: step_key.key,
-        slot: step_key.slot,
-        parts: step_key.parts.clone(),
-        notes: why::notes::of(solve, vertex),
-        layer: Some(found.record.layer.clone()),
-        origin: found.origin.clone(),
-        created: found.record.created,
-        milliseconds: found.record.milliseconds,
-    };
-    if here || found.origin.is_some() {
-        solve.store.records().put(&record).map_err(StoreError::from)?;
-        solve.writeback.wrote(0);
-    }
-    let remote = found.origin.as_ref().filter(|_| !here).map(Remote::shared);
-    let created = Some(record.created.to_string());
-    let layer = LayerRef { diff_id: found.record.layer, remote, created };
+    let (shared, parts) = (&solve.shared, step_key.parts.clone());
+    let found = shared.take(&solve.store, step_key.key, step_key.slot, parts).await?;
+    let Some((record, layer)) = found else { return Ok(None) };
+    solve.writeback.wrote(0);
     solve.why.hit((id, vertex), step_key, &record, true);
     solve.shared.used(&record, &layer);
     Ok(Some(layer))

@@ -7,7 +7,7 @@ use kiln_cache::View;
 use kiln_graph::op::{Op, Source};
 use kiln_graph::{Vertex, VertexId};
 
-use super::{Outcome, Solve, command, files};
+use super::{Outcome, Solve, command, files, layered, outputs};
 use crate::content::Tree;
 use crate::content::snapshot::SnapshotTree;
 use crate::error::{BuildError, StepError};
@@ -36,6 +36,9 @@ pub(super) async fn execute(solve: &Solve, id: VertexId) -> Result<Outcome, Buil
         Op::Source(source) => self::source(solve, id, vertex, source).await.map_err(Failure::from),
         Op::Exec(op) => command::run(solve, id, vertex, op).await.map(Outcome::Snapshot),
         Op::File(op) => files::run(solve, id, vertex, op).await.map(Outcome::Snapshot),
+        Op::Merge => layered::merge(solve, vertex).map(Outcome::Snapshot).map_err(Failure::from),
+        Op::Diff => layered::diff(solve, id, vertex).await.map(Outcome::Snapshot),
+        Op::Output(mount) => outputs::left(solve, vertex, *mount).map(Outcome::Snapshot).map_err(Failure::from),
     };
     result.map_err(|failure| BuildError::Step {
         name: vertex.display.name.clone(),
@@ -68,13 +71,13 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
             Ok(Outcome::Snapshot(Fetcher::snapshot(&record)?))
         }
         Source::Http(http) => {
-            let loaded = source::http::load(store, solve.fetcher.client(), http, name, progress).await?;
+            let loaded = source::http::load(kept, solve.fetcher.client(), http, name, progress).await?;
             Ok(loaded_layer(solve, loaded))
         }
         Source::Git(git) => {
             let agent = source::git::agent(&solve.credentials, store)?;
             let socket = agent.as_ref().map(Reachable::socket);
-            let loaded = source::git::load(store, git, socket, name, progress).await?;
+            let loaded = source::git::load(kept, git, socket, name, progress).await?;
             Ok(loaded_layer(solve, loaded))
         }
     }

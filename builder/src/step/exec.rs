@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_cache::{LayerInfo, Store, View};
-use kiln_graph::op::{Exec, Network, Security};
+use kiln_graph::op::{Exec, Network, RootChanges, Security};
 use kiln_sandbox::{Exit, Root, RunSpec, Sandbox, Signaller, Stdin, Stdio};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -56,6 +56,14 @@ pub(crate) struct Command {
     pub(crate) slots: Option<Arc<Semaphore>>,
 }
 
+/// What a command made.
+pub(crate) struct Ran {
+    /// The changes of its root.
+    pub(crate) layer: LayerInfo,
+    /// The changes of the mounts that are results, by the number of the mount.
+    pub(crate) outputs: Vec<(usize, LayerInfo)>,
+}
+
 /// A command that gave no layer.
 pub(crate) struct CommandFailure {
     pub(crate) cause: StepError,
@@ -74,7 +82,7 @@ pub(crate) async fn run(
     store: Store,
     command: Command,
     step: Arc<Step>,
-) -> Result<LayerInfo, CommandFailure> {
+) -> Result<Ran, CommandFailure> {
     let killer = Killer::default();
     let shared = killer.shared();
     let result = blocking(move || execute(&store, command, &step, &shared)).await;
@@ -116,7 +124,7 @@ fn execute(
     command: Command,
     step: &Step,
     killed: &Mutex<Killed>,
-) -> Result<LayerInfo, CommandFailure> {
+) -> Result<Ran, CommandFailure> {
     let Command { op, trees, inputs, host, credentials, devices, slots } = command;
     let note = |text: String| step.note(text);
     let sources = Sources { store, inputs: &inputs, credentials: &credentials, note: &note };
@@ -149,12 +157,37 @@ fn execute(
         return Err(StepError::Cancelled.into());
     }
     // What was held for the command is let go before its layer is hashed: others wait for it.
+    let outputs = std::mem::take(&mut prepared.outputs);
     drop(prepared);
     match exit {
-        Exit::Code(0) => Ok(draft.seal()?),
+        Exit::Code(code) if is_success(&op, code) => {
+            let layer = draft.seal()?;
+            let sealed = outputs.into_iter().map(|(mount, draft)| Ok((mount, draft.seal()?)));
+            Ok(Ran { layer, outputs: sealed.collect::<Result<_, StepError>>()? })
+        }
         Exit::Code(code) => Err(CommandFailure { cause: StepError::Exited { code }, log }),
         Exit::Signal(signal) => Err(CommandFailure { cause: StepError::Killed { signal }, log }),
     }
+}
+
+fn is_success(op: &Exec, code: i32) -> bool {
+    let codes = &op.rules.exit_codes;
+    if codes.is_empty() { code == 0 } else { codes.contains(&code) }
+}
+
+/// The machine's hosts and those of the step.
+fn hosts(op: &Exec, host: &Host) -> Option<Vec<u8>> {
+    if op.rules.hosts.is_empty() {
+        return host.hosts.clone();
+    }
+    let mut hosts = host.hosts.clone().unwrap_or_default();
+    if !hosts.is_empty() && !hosts.ends_with(b"\n") {
+        hosts.push(b'\n');
+    }
+    for (address, name) in &op.rules.hosts {
+        hosts.extend_from_slice(format!("{address}\t{name}\n").as_bytes());
+    }
+    Some(hosts)
 }
 
 fn is_dropped(killed: &Mutex<Killed>) -> bool {
@@ -190,9 +223,10 @@ fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host, prepared:
         },
         mounts: std::mem::take(&mut prepared.mounts),
         resolv_conf: host.resolv_conf.clone(),
-        hosts: host.hosts.clone(),
+        hosts: hosts(op, host),
         stdin: Stdin::Null,
         privileged: op.security == Security::Insecure,
+        read_only_root: op.rules.root == RootChanges::Refused,
         ..RunSpec::new(root, op.args.clone())
     }
 }

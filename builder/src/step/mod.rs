@@ -1,5 +1,6 @@
 //! Executing steps: commands in the sandbox, file changes without one.
 
+pub(crate) mod diff;
 pub(crate) mod exec;
 pub(crate) mod file;
 pub(crate) mod mounts;

@@ -46,7 +46,7 @@ impl Assembly {
     pub fn source(&mut self, source: Source, display: Display) -> VertexId {
         let known = self.vertices.iter().position(|vertex| match &vertex.op {
             Op::Source(known) => same_source(known, &source),
-            Op::Exec(_) | Op::File(_) => false,
+            _ => false,
         });
         let Some(index) = known else {
             return self.add(Vertex { op: Op::Source(source), inputs: Vec::new(), no_cache: false, display });

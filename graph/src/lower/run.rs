@@ -54,9 +54,10 @@ impl StageLowering<'_, '_> {
             security,
             devices,
             hostname: options.build_args.get(HOSTNAME_ARG).filter(|name| !name.is_empty()).cloned(),
+            rules: crate::op::ExecRules::default(),
         };
         let display = self.display(instruction, &format!("{}{summary}", instruction.text));
-        let (op, no_cache) = (Op::Exec(exec), options.no_cache);
+        let (op, no_cache) = (Op::Exec(exec), self.state.no_cache);
         self.state.vertex = self.assembly.add(Vertex { op, inputs, no_cache, display });
         self.state.record_layer(&created_by);
         Ok(())

@@ -137,6 +137,7 @@ pub fn check_invariants(plan: Option<&Plan>) {
                     assert!(copy.input.is_none_or(|input| input > 0 && input < vertex.inputs.len()));
                 }
             }
+            other => assert!(matches!(other, Op::Source(_)), "no Dockerfile makes {other:?}"),
         }
     }
 }
@@ -236,6 +237,7 @@ fn show_op(out: &mut String, op: &Op) {
             }
             file.actions.iter().for_each(|action| show_action(out, action));
         }
+        other => writeln!(out, "    {other:?}").unwrap(),
     }
 }
 
@@ -308,6 +310,7 @@ fn show_action(out: &mut String, action: &FileAction) {
                 }
             }
         }
+        other => writeln!(out, "    {other:?}").unwrap(),
     }
 }
 

@@ -46,10 +46,13 @@ impl<'a> Init<'a> {
     pub(super) fn perform_all(mut self, steps: &[Step]) -> Never {
         for step in steps {
             match step {
-                Step::Root { root, targets, devices } => {
+                Step::Root { root, targets, devices, read_only } => {
                     let failed = |error: io::Error| Failure::step(step.to_string(), error);
                     let scratch = Scratch::new().map_err(failed)?;
                     let root = rootfs::mount(root, targets, *devices, &scratch)?;
+                    if *read_only {
+                        sys::set_mount_read_only(&root, false).map_err(failed)?;
+                    }
                     let device = rustix::fs::fstat(&root).map_err(|errno| failed(errno.into()))?.st_dev;
                     self.ground = Some(Ground { root, device, scratch });
                 }

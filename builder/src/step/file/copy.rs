@@ -46,12 +46,21 @@ pub(super) enum NewMode {
 
 impl NewMode {
     /// What a copy asks for.
-    pub(super) fn of(action: &CopyAction) -> Result<Self, FileError> {
-        Ok(match &action.mode {
+    pub(super) fn of(mode: Option<&ModeChange>) -> Result<Self, FileError> {
+        Ok(match mode {
             None => Self::Kept,
             Some(ModeChange::Set(mode)) => Self::Set(*mode),
             Some(ModeChange::Symbolic(text)) => Self::Changed(SymbolicMode::parse(text)?),
         })
+    }
+
+    /// The permission bits of what has `mode` at its source.
+    pub(super) fn of_item(&self, mode: u32, is_directory: bool) -> u32 {
+        match self {
+            Self::Kept => mode,
+            Self::Set(mode) => *mode,
+            Self::Changed(change) => change.apply(mode, is_directory),
+        }
     }
 }
 
@@ -94,7 +103,7 @@ impl Copying<'_> {
             let owner = self.owner.unwrap_or_default();
             let change = Change {
                 kind: ItemKind::File { size: data.len() as u64 },
-                mode: self.mode(0o644, false),
+                mode: self.mode.of_item(0o644, false),
                 uid: owner.uid,
                 gid: owner.gid,
                 mtime: None,
@@ -142,20 +151,11 @@ impl Copying<'_> {
         }
     }
 
-    /// The permission bits of what has `mode` at its source.
-    fn mode(&self, mode: u32, is_directory: bool) -> u32 {
-        match &self.mode {
-            NewMode::Kept => mode,
-            NewMode::Set(mode) => *mode,
-            NewMode::Changed(change) => change.apply(mode, is_directory),
-        }
-    }
-
     fn change(&self, tree: &dyn Tree, item: &Item, body: Body) -> Result<Change, FileError> {
         let owner = self.owner.unwrap_or(Ids { uid: item.uid, gid: item.gid });
         let mode = match item.kind {
             ItemKind::Symlink { .. } => 0o777,
-            _ => self.mode(item.mode, item.is_dir()),
+            _ => self.mode.of_item(item.mode, item.is_dir()),
         };
         Ok(Change {
             kind: item.kind.clone(),

@@ -5,10 +5,11 @@
 //! nothing, and the layer can be written in one sorted pass.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_cache::View;
+use kiln_cache::{NodeKind, View};
 
 use crate::content::order::LayerPath;
 use crate::content::resolve::{Found, Unresolved, resolve};
@@ -80,12 +81,25 @@ pub(crate) struct Delta<'a> {
     changes: BTreeMap<LayerPath, Change>,
     /// Directories among the changes that take the place of something else: the root has nothing in them.
     replacing: BTreeSet<LayerPath>,
+    /// What was taken away: nothing that the root has there, or below, is seen any more.
+    removed: BTreeSet<LayerPath>,
+}
+
+/// One path as a layer is to have it.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// This is there.
+    Change(Change),
+    /// This directory is there, and hides what the root has in it.
+    Opaque(Change),
+    /// What the root has there is gone.
+    Gone,
 }
 
 impl<'a> Delta<'a> {
     /// No changes on top of `base`.
     pub(crate) fn new(base: &'a View) -> Self {
-        Self { base, changes: BTreeMap::new(), replacing: BTreeSet::new() }
+        Self { base, changes: BTreeMap::new(), replacing: BTreeSet::new(), removed: BTreeSet::new() }
     }
 
     /// The kind of file at `path` (symlink-free, relative or absolute), without following it.
@@ -94,7 +108,7 @@ impl<'a> Delta<'a> {
         if let Some(change) = self.changes.get(&key) {
             return Ok(Some(change.kind.clone()));
         }
-        if self.hidden(&key) {
+        if self.removed.contains(&key) || self.hidden(&key) {
             return Ok(None);
         }
         let node = self.base.lookup(&key.absolute())?;
@@ -107,8 +121,9 @@ impl<'a> Delta<'a> {
         let mut above = path.parent();
         while let Some(dir) = above {
             let change = self.changes.get(&dir);
-            if change
-                .is_some_and(|change| change.kind != ItemKind::Directory || self.replacing.contains(&dir))
+            if self.removed.contains(&dir)
+                || change
+                    .is_some_and(|change| change.kind != ItemKind::Directory || self.replacing.contains(&dir))
             {
                 return true;
             }
@@ -148,6 +163,17 @@ impl<'a> Delta<'a> {
         uid: u32,
         gid: u32,
     ) -> Result<(), FileError> {
+        self.make_directories_at(path, mode, (uid, gid), None)
+    }
+
+    /// The same with a time.
+    pub(crate) fn make_directories_at(
+        &mut self,
+        path: &Path,
+        mode: u32,
+        (uid, gid): (u32, u32),
+        mtime: Option<i64>,
+    ) -> Result<(), FileError> {
         let mut missing = Vec::new();
         let mut current = Some(LayerPath::from(path));
         while let Some(dir) = current {
@@ -165,7 +191,7 @@ impl<'a> Delta<'a> {
                 mode,
                 uid,
                 gid,
-                mtime: None,
+                mtime,
                 xattrs: Xattrs::new(),
                 body: Body::None,
             };
@@ -193,6 +219,42 @@ impl<'a> Delta<'a> {
         self.changes.retain(|other, _| !other.absolute().starts_with(&gone));
     }
 
+    /// Takes away what is at `path` (symlink-free), with all that is below.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.hide_directory(path);
+        self.removed.insert(LayerPath::from(path));
+    }
+
+    /// What is in the directory at `path` (symlink-free), by name.
+    pub(crate) fn names(&self, path: &Path) -> Result<BTreeSet<OsString>, FileError> {
+        if self.existing(path)? != Existing::Directory {
+            return Ok(BTreeSet::new());
+        }
+        let dir = LayerPath::from(path).absolute();
+        let below = self.changes.keys().map(LayerPath::absolute);
+        let changed = below.filter(|other| other.parent() == Some(&dir));
+        let mut names: BTreeSet<OsString> =
+            changed.filter_map(|other| other.file_name().map(ToOwned::to_owned)).collect();
+        if self.base.lookup(&dir)?.is_some_and(|node| node.kind == NodeKind::Directory) {
+            for (name, _) in self.base.read_dir(&dir)? {
+                if self.existing(&dir.join(&name))? != Existing::Nothing {
+                    names.insert(name);
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// A regular file of the root at `path` (symlink-free) as it is, unless the step has changed it.
+    pub(crate) fn untouched(&self, path: &Path) -> Result<Option<(u32, u32, u32)>, FileError> {
+        let key = LayerPath::from(path);
+        if self.removed.contains(&key) || self.hidden(&key) {
+            return Ok(None);
+        }
+        let node = self.base.lookup(&key.absolute())?;
+        Ok(node.filter(|node| node.kind == NodeKind::File).map(|node| (node.mode, node.uid, node.gid)))
+    }
+
     /// The change at `path`, if the step made one.
     pub(crate) fn change(&self, path: &Path) -> Option<&Change> {
         self.changes.get(&LayerPath::from(path))
@@ -201,9 +263,16 @@ impl<'a> Delta<'a> {
     /// All changes in the order of layers, with the directories above them as the root has them.
     ///
     /// A layer repeats the directories above its files, as Docker's do; they keep the root's own metadata.
-    pub(crate) fn into_sorted(mut self) -> Result<BTreeMap<LayerPath, Change>, FileError> {
+    pub(crate) fn into_sorted(mut self) -> Result<BTreeMap<LayerPath, Written>, FileError> {
+        let mut gone = Vec::new();
+        for path in &self.removed {
+            let seen = !self.changes.contains_key(path) && !self.hidden(path);
+            if seen && self.base.lookup(&path.absolute())?.is_some() {
+                gone.push(path.clone());
+            }
+        }
         let mut parents = BTreeMap::new();
-        for path in self.changes.keys() {
+        for path in self.changes.keys().chain(&gone) {
             let mut above = path.parent();
             while let Some(dir) = above.filter(|dir| !dir.as_bytes().is_empty()) {
                 if self.changes.contains_key(&dir) || parents.contains_key(&dir) {
@@ -215,7 +284,14 @@ impl<'a> Delta<'a> {
         }
         self.changes.append(&mut parents);
         self.fill_times()?;
-        Ok(self.changes)
+        let removed = self.removed;
+        let written = |(path, change): (LayerPath, Change)| {
+            let opaque = change.kind == ItemKind::Directory && removed.contains(&path);
+            (path, if opaque { Written::Opaque(change) } else { Written::Change(change) })
+        };
+        let mut sorted: BTreeMap<LayerPath, Written> = self.changes.into_iter().map(written).collect();
+        sorted.extend(gone.into_iter().map(|path| (path, Written::Gone)));
+        Ok(sorted)
     }
 
     fn base_directory(&self, dir: &LayerPath) -> Result<Change, FileError> {

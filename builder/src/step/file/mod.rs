@@ -3,12 +3,14 @@
 //! A step is planned as a [`delta::Delta`] on top of its root and then written in one pass by the cache's
 //! layer writer. The planning follows Docker's rules ([`copy`]); the result is a function of the inputs alone.
 
+mod actions;
 mod archive;
 mod copy;
 pub(crate) mod delta;
 #[cfg(test)]
 mod tests;
-mod write;
+mod transfer;
+pub(crate) mod write;
 
 use std::path::PathBuf;
 
@@ -18,8 +20,9 @@ use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp};
 
 use self::copy::{Copying, NewMode};
 use self::delta::Delta;
+use self::transfer::Transferring;
 use super::user::{self, UserError};
-use crate::content::select::{SelectError, Selection, select};
+use crate::content::select::{SelectError, Selection, select, select_transfer};
 use crate::content::{Tree, TreeError};
 
 /// Why a file step failed.
@@ -34,6 +37,24 @@ pub enum FileError {
     /// A file would replace a directory.
     #[error("cannot replace the directory {path} with a file", path = path.display())]
     DirectoryInTheWay {
+        /// Path inside the image.
+        path: PathBuf,
+    },
+    /// Something stands where a link is to be made.
+    #[error("{path} exists", path = path.display())]
+    InTheWay {
+        /// Path inside the image.
+        path: PathBuf,
+    },
+    /// What a change is about is not there.
+    #[error("{path} does not exist", path = path.display())]
+    Missing {
+        /// Path inside the image.
+        path: PathBuf,
+    },
+    /// The root directory, or `..`, is to be removed.
+    #[error("{path} cannot be removed: it does not end in a name", path = path.display())]
+    NoName {
         /// Path inside the image.
         path: PathBuf,
     },
@@ -103,7 +124,7 @@ pub(crate) fn selection(action: &CopyAction, tree: &dyn Tree) -> Result<Option<S
     if action.sources.iter().all(|source| matches!(source, CopySource::Inline { .. })) {
         return Ok(None);
     }
-    select(tree, &action.sources, &action.excludes).map(Some)
+    select(tree, &action.sources, &action.excludes, action.directories_themselves).map(Some)
 }
 
 /// Executes a file step on `base`. `trees` are the step's inputs by number, `selections` what was selected
@@ -131,7 +152,7 @@ pub(crate) fn execute(
             FileAction::Copy(action) => {
                 let owner = action.owner.as_ref().map(|owner| user::owner(base, owner)).transpose()?;
                 let tree = input(action, trees)?;
-                let copying = Copying { store, action, owner, tree, mode: NewMode::of(action)? };
+                let copying = Copying { store, action, owner, tree, mode: NewMode::of(action.mode.as_ref())? };
                 if let Some((_, tree)) = tree {
                     let chosen = match chosen {
                         Some(chosen) => Some(chosen),
@@ -143,6 +164,22 @@ pub(crate) fn execute(
                 }
                 copying.inline(&mut delta)?;
             }
+            FileAction::Transfer(action) => {
+                let missing = FileError::NoInput { input: action.input };
+                let tree = trees.get(action.input).copied().flatten().ok_or(missing)?;
+                let owner = action.owner.as_ref().map(|owner| user::owner(base, owner)).transpose()?;
+                let (mode, number) = (NewMode::of(action.mode.as_ref())?, action.input);
+                let chosen = match chosen {
+                    Some(chosen) => chosen,
+                    None => select_transfer(tree, action)?,
+                };
+                let transferring = Transferring { action, owner, mode, tree, number };
+                transferring.selection(&mut delta, &chosen, &mut group)?;
+            }
+            FileAction::MakeFile(action) => actions::make_file(&mut delta, base, action)?,
+            FileAction::MakeDirectory(action) => actions::make_directory(&mut delta, base, action)?,
+            FileAction::MakeLink(action) => actions::make_link(&mut delta, base, action)?,
+            FileAction::Remove(action) => actions::remove(&mut delta, action)?,
         }
     }
     write::write(store, delta, trees, &archives, forms)

@@ -1,12 +1,12 @@
 //! A finished delta becomes a layer, in one sorted pass.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt;
 
 use kiln_cache::{Content, Entry, EntryKind, Forms, LayerInfo, Store};
 
 use super::archive::Archives;
-use super::delta::{Body, Change, Delta};
+use super::delta::{Body, Change, Delta, Written};
 use super::{FileError, Trees};
 use crate::content::{ItemKind, TreeError};
 
@@ -29,10 +29,18 @@ pub(super) fn write(
 ) -> Result<LayerInfo, FileError> {
     let mut writer = store.layers().writer(forms)?;
     let mut names: HashMap<Identity, Vec<u8>> = HashMap::new();
-    for (path, change) in delta.into_sorted()? {
+    for (path, written) in delta.into_sorted()? {
+        let (change, opaque) = match written {
+            Written::Change(change) => (change, false),
+            Written::Opaque(change) => (change, true),
+            Written::Gone => {
+                writer.add(&whiteout(path.as_bytes()), Content::None)?;
+                continue;
+            }
+        };
         let mut entry = Entry {
             path: path.as_bytes().to_vec(),
-            kind: kind(&change),
+            kind: if opaque { EntryKind::Directory { opaque } } else { kind(&change) },
             mode: change.mode,
             uid: change.uid,
             gid: change.gid,
@@ -74,6 +82,12 @@ pub(super) fn write(
         }
     }
     Ok(writer.finish()?)
+}
+
+/// The entry that hides what is at `path` in lower layers.
+pub(crate) fn whiteout(path: &[u8]) -> Entry {
+    let (path, xattrs) = (path.to_vec(), BTreeMap::new());
+    Entry { path, kind: EntryKind::Whiteout, mode: 0, uid: 0, gid: 0, mtime: 0, xattrs }
 }
 
 fn identity(body: &Body) -> Option<Identity> {

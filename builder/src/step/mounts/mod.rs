@@ -57,6 +57,8 @@ pub(crate) struct Prepared {
     relays: Vec<Relay>,
     /// Take what the command writes to a bound tree; they go with this.
     drafts: Vec<Draft>,
+    /// Take what the command writes to a mount whose files are a result, by the number of the mount.
+    pub(crate) outputs: Vec<(usize, Draft)>,
     /// Keep caches for the command.
     caches: Vec<CacheDirectory>,
 }
@@ -135,7 +137,7 @@ pub(crate) fn caches(op: &Exec, sources: &Sources<'_>) -> Result<Vec<CacheName>,
 pub(crate) fn prepare(op: &Exec, sources: &Sources<'_>) -> Result<Prepared, MountError> {
     let mut prepared = Prepared::default();
     let caches = cache::Caches::take(&op.mounts, sources)?;
-    for mount in &op.mounts {
+    for (number, mount) in op.mounts.iter().enumerate() {
         match mount {
             ExecMount::File { target, data, mode } => {
                 let kind = MountKind::File { data: data.clone(), mode: *mode, uid: 0, gid: 0 };
@@ -147,6 +149,11 @@ pub(crate) fn prepare(op: &Exec, sources: &Sources<'_>) -> Result<Prepared, Moun
             ExecMount::Bind { input, source, target, read_only } => {
                 let layers = sources.input(*input, target)?;
                 bind::bind(&mut prepared, sources.store, layers, source.as_ref(), target, *read_only)?;
+            }
+            ExecMount::Output { input, source, target } => {
+                let layers = sources.input(*input, target)?;
+                bind::bind(&mut prepared, sources.store, layers, source.as_ref(), target, false)?;
+                prepared.outputs.extend(prepared.drafts.pop().map(|draft| (number, draft)));
             }
             ExecMount::Cache(cache) => prepared.show(&cache.target, caches.part(cache, sources)?),
             ExecMount::Secret { id, target, env, access, required } => {
@@ -205,7 +212,7 @@ pub(crate) fn may_wait(op: &Exec) -> bool {
 /// The inputs that the mounts of `op` show.
 pub(crate) fn inputs(op: &Exec) -> impl Iterator<Item = usize> {
     op.mounts.iter().filter_map(|mount| match mount {
-        ExecMount::Bind { input, .. } => Some(*input),
+        ExecMount::Bind { input, .. } | ExecMount::Output { input, .. } => Some(*input),
         ExecMount::Cache(cache) => cache.input,
         ExecMount::File { .. }
         | ExecMount::Tmpfs { .. }

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use super::*;
+use crate::step::file::selection;
 
 #[test]
 fn a_new_directory_is_made_and_not_copied() {
@@ -85,4 +86,18 @@ fn links_in_an_archive_may_have_several_names() {
     let number = |name: &str| fs::symlink_metadata(tree.join(name)).unwrap().ino();
     assert_eq!(number("one"), number("two"));
     assert_eq!(fs::read_link(tree.join("two")).unwrap(), Path::new("file"));
+}
+
+#[test]
+fn the_mode_of_a_directory_counts_where_it_is_seen() {
+    let bench = Bench::new();
+    bench.write("src/x", "x");
+    let digest = |mode: u32, directories_themselves: bool| {
+        fs::set_permissions(bench.context.join("src"), fs::Permissions::from_mode(mode)).unwrap();
+        let context = Context::open(&bench.store, &bench.context, &[]).unwrap();
+        let action = CopyAction { directories_themselves, ..copy(&["src"], "/app") };
+        selection(&action, &context).unwrap().unwrap().digest
+    };
+    assert_eq!(digest(0o755, false), digest(0o700, false));
+    assert_ne!(digest(0o755, true), digest(0o700, true));
 }
