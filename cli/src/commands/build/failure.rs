@@ -73,9 +73,9 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
 
 /// The steps that had to be cached, one a line, each with its reason.
 fn not_cached(steps: &[NotCached]) -> String {
-    let lines = steps.iter().map(|NotCached { name, reason }| {
+    let lines = steps.iter().flat_map(|NotCached { name, reason }| {
         let reason = reason.as_deref().unwrap_or("it follows from a step that is not cached");
-        format!("not cached: {name}: {reason}\n")
+        ["not cached: ", name.as_str(), ": ", reason, "\n"]
     });
     lines.collect()
 }

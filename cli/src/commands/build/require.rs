@@ -31,8 +31,8 @@ pub fn read(flags: &BuildFlags, dockerfile: &Dockerfile) -> Result<RequireCached
         .collect();
     let mut stages = BTreeSet::new();
     for name in named {
-        let is_named = |stage: &Option<&str>| stage.is_some_and(|stage| stage.eq_ignore_ascii_case(name));
-        let index = names.iter().rposition(is_named).or_else(|| name.parse().ok());
+        let is_named = |stage: Option<&str>| stage.is_some_and(|stage| stage.eq_ignore_ascii_case(name));
+        let index = names.iter().rposition(|stage| is_named(*stage)).or_else(|| name.parse().ok());
         match index.filter(|index| *index < names.len()) {
             // The steps of an only stage are shown without a name.
             Some(_) if names.len() == 1 => return Ok(RequireCached::Everything),

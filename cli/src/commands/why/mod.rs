@@ -32,10 +32,8 @@ pub fn perform(flags: &WhyFlags, session: &Session) -> Result<(), CliError> {
     let Some(account) = load(&store, &project)? else { return Err(unknown(&project)) };
     let json = flags.format == Some(AnswerFormat::Json);
     let Some(wanted) = &flags.step else {
-        return match json {
-            true => output::print(&format!("{:#}\n", json!(account))),
-            false => output::print(&show::build(&account)),
-        };
+        let text = if json { format!("{:#}\n", json!(account)) } else { show::build(&account) };
+        return output::print(&text);
     };
     let step = select::step(&account, wanted)?;
     let parts = parts(&store, step)?;

@@ -89,11 +89,11 @@ fn counts(account: &BuildAccount) -> String {
 pub fn step(step: &StepAccount, parts: Option<&[ComparedPart]>) -> String {
     let mut text = format!("{}\n\n{}\n", step.name, outcome(step));
     if let Some(reason) = &step.reason {
-        text.push_str(&format!("It was not cached: {reason}.\n"));
+        text.extend(["It was not cached: ", reason, ".\n"]);
     }
     if let Some(previous) = &step.previous {
         let (date, took) = (date(previous.created), time(previous.milliseconds));
-        text.push_str(&format!("It is compared with the result of {date}, which took {took}.\n"));
+        text.extend(["It is compared with the result of ", &date, ", which took ", &took, ".\n"]);
     }
     text.push_str(&changes(step));
     text.push_str(&all_parts(step, parts));
@@ -133,7 +133,7 @@ fn changes(step: &StepAccount) -> String {
     if !others.is_empty() {
         text.push_str("\nWhat changed:\n");
         for change in others {
-            text.push_str(&format!("  {}\n", change.text));
+            text.extend(["  ", &change.text, "\n"]);
             if change.about == About::Instruction {
                 text.push_str(&sides(change));
             }
@@ -145,7 +145,7 @@ fn changes(step: &StepAccount) -> String {
         text.push_str(&indented(&table::to_text(&rows)));
         let more = step.more_changes + files.len().saturating_sub(FILES);
         if more > 0 {
-            text.push_str(&format!("  and {more} more\n"));
+            text.extend(["  and ", &more.to_string(), " more\n"]);
         }
     }
     text
@@ -197,7 +197,7 @@ fn all_parts(step: &StepAccount, parts: Option<&[ComparedPart]>) -> String {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {}\n", line.trim_end())).collect()
+    text.lines().flat_map(|line| ["  ", line.trim_end(), "\n"]).collect()
 }
 
 fn cut(text: &str, width: usize) -> String {
