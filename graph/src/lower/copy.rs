@@ -110,8 +110,9 @@ impl StageLowering<'_, '_> {
         }
         let text = redact(&self.expanded_text(instruction));
         let display = self.display(instruction, &text);
-        let op = Op::File(FileOp { actions, link: request.link });
-        let no_cache = self.build.options.no_cache;
+        // Beside --chmod, BuildKit takes no note of --link, and whoever relies on it copies into directories that are there.
+        let op = Op::File(FileOp { actions, link: request.link && mode.is_none() });
+        let no_cache = self.state.no_cache;
         self.state.vertex = self.assembly.add(Vertex { op, inputs, no_cache, display });
         self.state.record_layer(&created_by);
         Ok(())

@@ -37,7 +37,7 @@ pub(super) fn select(
         });
         if !below.is_empty() {
             let name = path.file_name().unwrap_or_default().to_owned();
-            matches.push(Match { name, top, below, with_parents: true });
+            matches.push(Match { name, top, below, contents_only: true });
         }
     }
     Ok(matches)

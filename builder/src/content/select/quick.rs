@@ -31,7 +31,7 @@ impl Stats {
         let mut settled = true;
         for found in matches {
             push(&mut bytes, found.name.as_bytes());
-            bytes.push(u8::from(found.with_parents));
+            bytes.push(u8::from(found.contents_only));
             bytes.extend_from_slice(&(found.below.len() as u64).to_le_bytes());
             for item in std::iter::once(&found.top).chain(&found.below) {
                 let stat = item.stat.as_ref()?;
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn found(name: &str, top: Item, below: Vec<Item>) -> Match {
-        Match { name: name.into(), top, below, with_parents: false }
+        Match { name: name.into(), top, below, contents_only: false }
     }
 
     fn key(matches: &[Match]) -> Key {
