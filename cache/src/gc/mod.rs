@@ -117,7 +117,7 @@ impl Store {
         let mut report = remove_down_to(self, &scan, options.keep.unwrap_or(0))?;
         self.sweep_locks()?;
         self.sweep_leases()?;
-        self.sweep_empty()?;
+        report.bytes += self.sweep_empty()?;
         report.bytes += garbage;
         Ok(report)
     }
@@ -140,18 +140,23 @@ impl Store {
         Ok(())
     }
 
-    /// Removes directories that have become empty: whoever needs one makes it.
-    fn sweep_empty(&self) -> Result<(), StoreError> {
+    /// Removes directories that have become empty: whoever needs one makes it. Gives the bytes set free.
+    fn sweep_empty(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
         for dir in ["records", "slots", "memos"].map(|dir| self.inside(dir)) {
             for shard in list(&dir)?.into_iter().map(|name| dir.join(name)) {
+                let size = disk_usage(&shard)?;
                 match std::fs::remove_dir(&shard) {
                     Err(error)
                         if [ErrorKind::DirectoryNotEmpty, ErrorKind::NotFound].contains(&error.kind()) => {}
-                    result => result.at("remove", &shard)?,
+                    result => {
+                        result.at("remove", &shard)?;
+                        bytes += size;
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
     fn sweep_locks(&self) -> Result<(), StoreError> {

@@ -195,7 +195,7 @@ fn removing_everything_all_the_time_harms_no_build() {
                         // Some of the same at the same time, some of its own.
                         let number = if round % 2 == 0 { 100 } else { builder * 10 + round };
                         env.build(
-                            &fragile(env, number),
+                            &env.path(&format!("fragile-{number}")),
                             &format!("image-{builder}-{round}"),
                             &["--keep-storage", "0"],
                         )
@@ -396,10 +396,13 @@ fn a_full_disk_is_named_and_leaves_nothing_half_made() {
     assert_eq!(fs::read_dir(env.root().join("tmp")).unwrap().count(), 0);
 
     // To the last byte, and room can still be made.
-    fs::write(env.root().join("tmp/ffffffff-1-1"), vec![0; 60_000_000]).unwrap_err();
-    env.run(["prune", "--force", "--all"]).ok();
+    let filler = env.root().join("locks/filler");
+    fs::write(&filler, vec![0; 60_000_000]).unwrap_err();
+    assert!(env.run(["images"]).ok().contains("fits") && env.run(["du"]).ok().contains("fits"));
+    env.run(["prune", "--force"]).ok();
     env.run(["rmi", "fits"]).ok();
     env.run(["prune", "--force", "--all"]).ok();
+    fs::remove_file(&filler).unwrap();
     let smaller = env.dockerfile("smaller", "FROM scratch\nCOPY large /\n");
     fs::write(smaller.join("large"), vec![1; 20_000_000]).unwrap();
     env.build(&smaller, "smaller", &[]).ok();
