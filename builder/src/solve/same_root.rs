@@ -34,6 +34,7 @@ pub(super) async fn adopt(solve: &Solve, step_key: &StepKey, root: &Snapshot) ->
     if same.map_err(StoreError::from)? {
         let record = Record { key: step_key.key, parts: step_key.parts.clone(), ..old };
         records.put(&record).map_err(StoreError::from)?;
+        remember(solve, step_key, root)?;
     }
     Ok(())
 }
@@ -44,7 +45,8 @@ pub(super) fn remember(solve: &Solve, step_key: &StepKey, root: &Snapshot) -> Re
     let memo = key::chain_memo(&part.value);
     let records = solve.store.records();
     if records.memo(&memo).map_err(StoreError::from)?.is_none() {
-        records.set_memo(&memo, root.identity().as_bytes()).map_err(StoreError::from)?;
+        let chain: Vec<String> = root.diff_ids().iter().map(DiffId::to_string).collect();
+        records.set_memo(&memo, chain.join("\n").as_bytes()).map_err(StoreError::from)?;
     }
     Ok(())
 }

@@ -51,6 +51,9 @@ pub struct BuildFlags {
     /// Do not use cache when building the image
     #[arg(long)]
     pub no_cache: bool,
+    /// Do not use cache for these stages, and what is built from them
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub no_cache_filter: Vec<String>,
     /// Execute nothing: end with exit code 3, and say why, if a step is not cached; `=STAGE[,STAGE]` asks it of these stages
     #[arg(long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "",
           value_delimiter = ',')]

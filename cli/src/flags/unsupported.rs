@@ -23,7 +23,6 @@ const BUILD: &[&str] = &[
     "--memory",
     "-m",
     "--memory-swap",
-    "--no-cache-filter",
     "--policy",
     "--provenance",
     "--sbom",

@@ -99,6 +99,27 @@ fn no_cache_runs_everything_and_saves_it() {
 }
 
 #[test]
+fn the_cache_can_be_left_out_for_stages() {
+    let env = TestEnvironment::new();
+    let text = "ARG REGISTRY\nFROM ${REGISTRY}/busybox AS one\nRUN echo 1 > /1\nFROM one AS two\nRUN echo 2 > /2\n\
+                FROM ${REGISTRY}/busybox AS three\nRUN echo 3 > /3\nCOPY --from=two /2 /2\n";
+    let context = env.dockerfile("filtered", text);
+    env.build(&context, "app", &[]).ok();
+    let executed = |filter: &str| {
+        let steps = steps(&env.build(&context, "app", &["--no-cache-filter", filter]));
+        steps.executed().iter().map(|name| name.split_once("] ").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(executed("two"), ["RUN echo 2 > /2"]);
+    let mut both = executed("ONE");
+    both.sort();
+    assert_eq!(both, ["RUN echo 1 > /1", "RUN echo 2 > /2"], "and what begins with its files");
+    let mut listed = executed("two,three");
+    listed.sort();
+    assert_eq!(listed, ["COPY --from=two /2 /2", "RUN echo 2 > /2", "RUN echo 3 > /3"]);
+    assert_eq!(executed("nobody"), [""; 0]);
+}
+
+#[test]
 fn only_the_stages_that_the_target_needs_are_built() {
     let env = TestEnvironment::new();
     let context = app(&env);

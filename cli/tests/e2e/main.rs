@@ -27,6 +27,7 @@ mod exchange;
 mod hostile;
 mod idle;
 mod interrupt;
+mod key_table;
 mod keys;
 mod mounts;
 mod named_contexts;

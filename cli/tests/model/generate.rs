@@ -100,7 +100,7 @@ impl Generator<'_> {
             8 => format!("WORKDIR {}", self.random.pick(&["/w", "/d", "w", "/out/w", "/v$V"])),
             9 => format!("ENV V={}", self.content()),
             10 => self.random.pick(&["ARG W=0", "ARG W", "ARG X=1"]).to_owned(),
-            11 if runs => format!("USER {}", self.random.pick(&["app", "0", "7:9", "app:staff"])),
+            11 if runs => format!("USER {}", self.random.pick(&["app", "7:9", "app:staff"])),
             _ if runs => self.run(id, earlier, &mut stages),
             _ => self.copy(earlier, &mut stages),
         };

@@ -28,6 +28,8 @@ pub struct LowerOptions {
     pub contexts: BTreeMap<String, NamedContext>,
     /// `--no-cache`: RUN, COPY and ADD are done again.
     pub no_cache: bool,
+    /// `--no-cache-filter`: the same for these stages alone, by name, and for what begins with their files.
+    pub no_cache_stages: Vec<String>,
     /// `--network`: for each RUN that does not choose its own.
     pub network: Network,
     /// `--allow`: what each RUN may ask for.
@@ -49,6 +51,7 @@ impl Default for LowerOptions {
             ignore: Vec::new(),
             contexts: BTreeMap::new(),
             no_cache: false,
+            no_cache_stages: Vec::new(),
             network: Network::Host,
             entitlements: Entitlements::default(),
             check: false,

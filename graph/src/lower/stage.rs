@@ -47,6 +47,8 @@ pub(super) struct StageState {
     pub platform: String,
     /// WORKDIR as an absolute, clean path.
     pub cwd: String,
+    /// Whether the cache is not to answer for its steps.
+    pub no_cache: bool,
     /// Whether CMD was given in this very stage: then ENTRYPOINT leaves it alone.
     pub cmd_set: bool,
     /// Whether WORKDIR was given in this file.
@@ -67,8 +69,9 @@ impl StageState {
         if !working_dir.is_empty() && !working_dir.starts_with('/') {
             working_dir.clone_from(&cwd);
         }
-        let (args, cmd_set, workdir_set) = (Vec::new(), false, false);
-        Self { vertex, config, environment, args, platform, cwd, cmd_set, workdir_set, base_known: true }
+        let (args, no_cache, cmd_set, workdir_set) = (Vec::new(), false, false, false);
+        let base_known = true;
+        Self { vertex, config, environment, args, platform, cwd, no_cache, cmd_set, workdir_set, base_known }
     }
 }
 
@@ -119,7 +122,8 @@ impl Build<'_> {
         let origin = stage.origin.as_ref().ok()?;
         let total = self.count_steps(index, origin);
         let mut progress = Progress { step: 0, total };
-        let state = self.start(index, origin, done, &mut progress, assembly, diagnostics)?;
+        let mut state = self.start(index, origin, done, &mut progress, assembly, diagnostics)?;
+        state.no_cache |= self.options.no_cache || self.stages.is_uncached(index);
         let history = state.config.history.iter().filter_map(|entry| entry.created_by.as_deref());
         if !assembly.keep(history) {
             return None;

@@ -178,6 +178,15 @@ impl<'a> Stages<'a> {
         Err(Box::new(unknown))
     }
 
+    /// Whether the cache is not to answer for this stage, by name or number.
+    pub fn is_uncached(&self, index: usize) -> bool {
+        let wanted = &self.options.no_cache_stages;
+        let named = self.all.get(index).and_then(|stage| stage.source.from.name.as_ref());
+        wanted.iter().any(|wanted| {
+            named.is_some_and(|name| name.value.eq_ignore_ascii_case(wanted)) || *wanted == index.to_string()
+        })
+    }
+
     /// Marks the stages that `target` needs, itself included.
     pub fn mark_needed(&mut self, target: usize) {
         let mut pending = vec![target];

@@ -27,7 +27,9 @@ pub(super) fn read(
         platform_is_default: platform.is_none(),
         build_platform: host.to_owned(),
         ignore,
-        no_cache: attributes.contains_key("no-cache"),
+        // Without a value, every stage; otherwise those that are named.
+        no_cache: attributes.get("no-cache").is_some_and(String::is_empty),
+        no_cache_stages: get("no-cache").map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         network: network(get("force-network-mode"))?,
         ..LowerOptions::default()
     })

@@ -28,6 +28,7 @@ pub fn read(flags: &BuildFlags, source: &BuildSource, session: &Session) -> Resu
         ignore: source.ignore.clone(),
         contexts: source.named.all.clone(),
         no_cache: flags.no_cache,
+        no_cache_stages: flags.no_cache_filter.clone(),
         network: network(flags.network.as_deref())?,
         entitlements: entitlements(flags)?,
         check: false,
