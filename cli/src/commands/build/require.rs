@@ -78,7 +78,7 @@ mod tests {
             |names: &[&str]| RequireCached::Stages(names.iter().map(|name| (*name).to_owned()).collect());
         assert_eq!(required(STAGES, &[""]).unwrap(), RequireCached::Everything);
         assert_eq!(required(STAGES, &["BUILD", "1"]).unwrap(), stages(&["build", "stage-1"]));
-        assert_eq!(required(STAGES, &["last"]).unwrap(), stages(&["Last"]));
+        assert_eq!(required(STAGES, &["last"]).unwrap(), stages(&["last"]));
         assert_eq!(required("FROM a AS only\n", &["only"]).unwrap(), RequireCached::Everything);
         let nothing = read(&BuildFlags::default(), &kiln_parser::parse_with(STAGES, None).dockerfile);
         assert_eq!(nothing.unwrap(), RequireCached::Nothing);
