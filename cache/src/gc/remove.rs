@@ -128,8 +128,19 @@ impl Turn<'_> {
                 self.take_record(&record.key, Some(&record.slot))?;
                 self.evicted.push((record.key, record.slot));
             }
-            Thing::DeadRecord(key) => self.take_record(key, None)?,
-            Thing::Slot(slot) => self.remove_key("slots", slot)?,
+            Thing::DeadRecord(key) => {
+                let again = self.store.records().read(key)?;
+                if again.is_some_and(|record| Scan::is_alive(self.store, &record)) {
+                    return Ok(false);
+                }
+                self.take_record(key, None)?;
+            }
+            Thing::Slot(slot) => {
+                if self.store.records().latest(slot)?.is_some() {
+                    return Ok(false);
+                }
+                self.remove_key("slots", slot)?;
+            }
             Thing::Memo(key) => self.remove_key("memos", key)?,
             Thing::Index(key) => remove_all(&self.store.inside("indexes").join(key.to_string()))?,
             Thing::Image { record, .. } => {

@@ -168,7 +168,7 @@ impl Scan {
         }
         for (key, path) in self.sharded(store, "records")? {
             let Some(mut looked) = optional(look(&path))? else { continue };
-            let record = store.records().read(&key)?.filter(|record| self.is_alive(store, record));
+            let record = store.records().read(&key)?.filter(|record| Self::is_alive(store, record));
             let Some(record) = record else {
                 self.add(Thing::DeadRecord(key), &looked);
                 continue;
@@ -193,13 +193,12 @@ impl Scan {
     }
 
     /// Whether a record can still be the answer to anything.
-    fn is_alive(&self, store: &Store, record: &Record) -> bool {
+    pub fn is_alive(store: &Store, record: &Record) -> bool {
         let Some(layer) = &record.layer else { return true };
         let here = store.layers().read_file(layer).ok().flatten().is_some_and(|file| {
             let trusted = |stamp| store.boot().trusts(stamp);
-            let blob = |digest: &Digest| {
-                Held::blob(digest).ok().flatten().is_some_and(|blob| self.by_thing.contains_key(&blob))
-            };
+            // On the disk, not in this scan: it may be newer than the look at the blobs.
+            let blob = |digest: &Digest| store.blobs().size(digest).is_ok_and(|size| size.is_some());
             file.tree.as_ref().is_some_and(|tree| trusted(&tree.stamp))
                 || file.bound.values().any(trusted)
                 || file.blobs.iter().any(|form| blob(form.descriptor.digest()))
