@@ -12,8 +12,9 @@ use kiln_cache::{Draft, StoreError, Unpack, UseLock};
 use kiln_graph::op::Source;
 
 use crate::event::Progress;
+use crate::shared::SharedCaches;
 use crate::snapshot::Snapshot;
-use crate::source::{self, SourceError};
+use crate::source::{self, Kept, SourceError};
 use crate::step::mounts::credentials::Reachable;
 use crate::{Builder, Credentials};
 
@@ -109,19 +110,21 @@ impl Builder {
         progress: &Progress,
     ) -> Result<Fetched, ContextError> {
         let in_use = self.store.use_lock()?;
+        let shared = SharedCaches::default();
+        let kept = Kept { store: &self.store, shared: &shared };
         match from {
             Source::Git(git) => {
                 let name = format!("[internal] load git source {}", kiln_graph::redact(&git.remote));
                 let agent = source::git::agent(credentials, &self.store)?;
                 let socket = agent.as_ref().map(Reachable::socket);
-                let (layer, _) = source::git::load(&self.store, git, socket, &name, progress).await?;
+                let (layer, _) = source::git::load(kept, git, socket, &name, progress).await?;
                 let path = self.tree(&layer)?;
                 Ok(Fetched::Context(FetchedContext { path, _draft: None, _in_use: in_use }))
             }
             Source::Http(http) => {
                 let name = format!("[internal] load remote build context {}", kiln_graph::redact(&http.url));
                 let client = &self.client;
-                let (layer, _) = source::http::load(&self.store, client, http, &name, progress).await?;
+                let (layer, _) = source::http::load(kept, client, http, &name, progress).await?;
                 let file = self.tree(&layer)?.join(&http.filename);
                 self.context_of(File::open(&file).map_err(ContextError::Read)?, limit)
             }

@@ -19,6 +19,7 @@ mod mounts;
 mod open;
 mod report;
 mod send;
+mod take;
 mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};

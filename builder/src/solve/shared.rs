@@ -4,9 +4,9 @@
 use kiln_cache::{Key, Record};
 use kiln_graph::{Vertex, VertexId};
 
-use super::{Solve, outputs};
 use super::key::{self, StepKey};
 use super::why;
+use super::{Solve, outputs};
 use crate::error::StepError;
 use crate::snapshot::LayerRef;
 
@@ -21,12 +21,19 @@ pub(super) async fn imported(
     if vertex.no_cache || outputs::has_any(vertex) {
         return Ok(None);
     }
-    let (shared, parts) = (&solve.shared, step_key.parts.clone());
-    let found = shared.take(&solve.store, step_key.key, step_key.slot, parts).await?;
-    let Some((record, layer)) = found else { return Ok(None) };
+    let known = Record {
+        key: step_key.key,
+        slot: step_key.slot,
+        parts: step_key.parts.clone(),
+        notes: why::notes::of(solve, vertex),
+        layer: None,
+        origin: None,
+        created: jiff::Timestamp::UNIX_EPOCH,
+        milliseconds: 0,
+    };
+    let Some((record, layer)) = solve.shared.take(&solve.store, known).await? else { return Ok(None) };
     solve.writeback.wrote(0);
     solve.why.hit((id, vertex), step_key, &record, true);
-    solve.shared.used(&record, &layer);
     Ok(Some(layer))
 }
 

@@ -13,7 +13,7 @@ use crate::content::snapshot::SnapshotTree;
 use crate::error::{BuildError, StepError};
 use crate::fetch::Fetcher;
 use crate::snapshot::Snapshot;
-use crate::source;
+use crate::source::{self, Kept};
 use crate::step::mounts::credentials::Reachable;
 
 /// Why a step that ran has no layer.
@@ -50,6 +50,7 @@ pub(super) async fn execute(solve: &Solve, id: VertexId) -> Result<Outcome, Buil
 
 async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -> Result<Outcome, StepError> {
     let (store, progress, name) = (&solve.store, &solve.progress, &vertex.display.name);
+    let kept = Kept { store, shared: &solve.shared };
     match source {
         Source::Scratch => Ok(Outcome::Snapshot(Snapshot::default())),
         Source::Context { name, .. } => {

@@ -10,12 +10,12 @@ mod command;
 use std::path::Path;
 use std::time::Duration;
 
-use kiln_cache::{KeyBuilder, Store};
+use kiln_cache::{Key, KeyBuilder, Store};
 use kiln_graph::op::Git;
 use kiln_graph::redact;
 
 use self::command::Command;
-use super::{SourceError, record, recorded};
+use super::{Kept, SourceError};
 use crate::event::Progress;
 use crate::snapshot::Snapshot;
 use crate::step::mounts::credentials::{Credentials, Reachable};
@@ -141,14 +141,14 @@ struct Resolved {
 ///
 /// `agent` is the socket of an SSH agent that may be used.
 pub(crate) async fn load(
-    store: &Store,
+    kept: Kept<'_>,
     source: &Git,
     agent: Option<&Path>,
     name: &str,
     progress: &Progress,
 ) -> Result<(Snapshot, bool), SourceError> {
     let step = progress.step(name);
-    let result = load_commit(store, source, agent).await;
+    let result = load_commit(kept, source, agent).await;
     match &result {
         Ok((_, true)) => step.done(),
         Ok((_, false)) => step.cached(),
@@ -158,7 +158,7 @@ pub(crate) async fn load(
 }
 
 async fn load_commit(
-    store: &Store,
+    kept: Kept<'_>,
     source: &Git,
     agent: Option<&Path>,
 ) -> Result<(Snapshot, bool), SourceError> {
@@ -166,18 +166,20 @@ async fn load_commit(
     let resolved = resolve(&git, source).await?;
     if let Some(commit) = &resolved.commit {
         verify(&git, source, commit, resolved.tag.as_deref())?;
-        if let Some(layer) = recorded(store, &parts(&git, source, commit).finish().0)? {
+        if let Some(layer) = kept.recorded(parts(&git, source, commit), &slot(source)).await? {
             return Ok((layer, false));
         }
     }
-    let draft = store.layers().draft()?;
+    let draft = kept.store.layers().draft()?;
     let commit = checkout::checkout(&git, source, &resolved, &draft).await?;
     // Between asking and fetching the reference may have moved.
     verify(&git, source, &commit, resolved.tag.as_deref())?;
     let info = crate::task::blocking(move || draft.seal()).await.ok_or(SourceError::Lost)??;
-    let (key, parts) = parts(&git, source, &commit).finish();
-    let slot = KeyBuilder::new("git slot").part("remote", &source.remote).finish().0;
-    Ok((record(store, key, parts, slot, info)?, true))
+    Ok((kept.record(parts(&git, source, &commit), slot(source), info)?, true))
+}
+
+fn slot(source: &Git) -> Key {
+    KeyBuilder::new("git slot").part("remote", &source.remote).finish().0
 }
 
 /// All that the layer is made of. Only a `.git` directory knows where the commit came from.

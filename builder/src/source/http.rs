@@ -9,14 +9,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path};
 use std::time::{Duration, SystemTime};
 
-use kiln_cache::{Key, KeyBuilder, Store};
+use kiln_cache::{Key, KeyBuilder};
 use kiln_graph::op::Http;
 use kiln_graph::redact;
 use kiln_registry::{Client, DownloadError, DownloadSink, Downloaded, Validators};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{SourceError, record, recorded, write_error};
+use super::{Kept, SourceError, write_error};
 use crate::event::{Progress, Step};
 use crate::snapshot::Snapshot;
 use crate::task::blocking;
@@ -43,7 +43,7 @@ impl Version {
 
 /// The file as a file system, and whether anything was written for it.
 pub(crate) async fn load(
-    store: &Store,
+    kept: Kept<'_>,
     client: &Client,
     source: &Http,
     name: &str,
@@ -53,8 +53,11 @@ pub(crate) async fn load(
         return Err(SourceError::Name { name: source.filename.clone() });
     }
     let memo = version_memo(source);
-    let known = match remembered(store, &memo)? {
-        Some(version) => recorded(store, &layer_key(source, &version))?.map(|layer| (version, layer)),
+    let known = match remembered(kept, &memo).await? {
+        Some(version) => {
+            let layer = kept.recorded(layer_parts(source, &version), &slot(source)).await?;
+            layer.map(|layer| (version, layer))
+        }
         None => None,
     };
     let step = progress.step(name);
@@ -62,9 +65,9 @@ pub(crate) async fn load(
         step.cached();
         return Ok((layer.clone(), false));
     }
-    let result = match download(store, client, source, known.as_ref().map(|known| &known.0), &step).await {
+    let result = match download(kept, client, source, known.as_ref().map(|known| &known.0), &step).await {
         Ok(None) => Ok((known.map(|known| known.1).unwrap_or_default(), false)),
-        Ok(Some((version, layer))) => remember(store, &memo, &version).map(|()| (layer, true)),
+        Ok(Some((version, layer))) => remember(kept, &memo, &version).map(|()| (layer, true)),
         Err(error) => Err(error),
     };
     match &result {
@@ -77,13 +80,13 @@ pub(crate) async fn load(
 
 /// Gets the file unless it is the known version; then nothing.
 async fn download(
-    store: &Store,
+    kept: Kept<'_>,
     client: &Client,
     source: &Http,
     known: Option<&Version>,
     step: &Step,
 ) -> Result<Option<(Version, Snapshot)>, SourceError> {
-    let draft = store.layers().draft()?;
+    let draft = kept.store.layers().draft()?;
     let path = draft.upper().join(&source.filename);
     let file = File::options().write(true).create_new(true).mode(MODE).open(&path);
     let file = file.map_err(write_error(&path))?;
@@ -98,14 +101,11 @@ async fn download(
         let (url, expected, actual) = (redact(&source.url), expected.clone(), version.digest);
         return Err(SourceError::Checksum { url, expected, actual });
     }
-    let key = layer_key(source, &version);
-    if let Some(layer) = recorded(store, &key)? {
+    if let Some(layer) = kept.recorded(layer_parts(source, &version), &slot(source)).await? {
         return Ok(Some((version, layer)));
     }
     let info = blocking(move || draft.seal()).await.ok_or(SourceError::Lost)??;
-    let slot = KeyBuilder::new("http slot").part("url", &source.url).finish().0;
-    let parts = layer_parts(source, &version).finish().1;
-    let layer = record(store, key, parts, slot, info)?;
+    let layer = kept.record(layer_parts(source, &version), slot(source), info)?;
     Ok(Some((version, layer)))
 }
 
@@ -190,19 +190,19 @@ fn layer_parts(source: &Http, version: &Version) -> KeyBuilder {
         .part("modification time", version.modified.to_string())
 }
 
-fn layer_key(source: &Http, version: &Version) -> Key {
-    layer_parts(source, version).finish().0
+fn slot(source: &Http) -> Key {
+    KeyBuilder::new("http slot").part("url", &source.url).finish().0
 }
 
-fn remembered(store: &Store, memo: &Key) -> Result<Option<Version>, SourceError> {
-    let bytes = store.records().memo(memo)?;
+async fn remembered(kept: Kept<'_>, memo: &Key) -> Result<Option<Version>, SourceError> {
+    let bytes = kept.memo(memo).await?;
     // A memo that is not understood is as good as none.
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-fn remember(store: &Store, memo: &Key, version: &Version) -> Result<(), SourceError> {
+fn remember(kept: Kept<'_>, memo: &Key, version: &Version) -> Result<(), SourceError> {
     if let Ok(bytes) = serde_json::to_vec(version) {
-        store.records().set_memo(memo, &bytes)?;
+        kept.set_memo(memo, &bytes)?;
     }
     Ok(())
 }

@@ -9,9 +9,10 @@ pub(crate) mod http;
 
 use std::path::Path;
 
-use kiln_cache::{DiffId, Key, LayerInfo, Part, Record, Store, StoreError};
+use kiln_cache::{DiffId, Key, KeyBuilder, LayerInfo, Part, Record, Store, StoreError};
 use kiln_registry::DownloadError;
 
+use crate::shared::SharedCaches;
 use crate::snapshot::{LayerRef, Snapshot};
 use crate::step::mounts::MountError;
 
@@ -91,37 +92,73 @@ fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> SourceError {
     move |source| SourceError::Write { path, source }
 }
 
-/// The source that is recorded under `key`, if the store still has its layer.
-fn recorded(store: &Store, key: &Key) -> Result<Option<Snapshot>, StoreError> {
-    let Some(layer) = store.records().get(key)?.and_then(|record| record.layer) else { return Ok(None) };
-    Ok(store.layers().info(&layer)?.is_some().then(|| snapshot(layer)))
+/// Where sources are kept and found.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept<'a> {
+    /// The store.
+    pub(crate) store: &'a Store,
+    /// Caches that may have what the store does not have.
+    pub(crate) shared: &'a SharedCaches,
 }
 
-/// Records a source's layer.
-fn record(
-    store: &Store,
-    key: Key,
-    parts: Vec<Part>,
-    slot: Key,
-    info: LayerInfo,
-) -> Result<Snapshot, StoreError> {
-    let layer = Some(info.diff_id.clone());
-    let created = jiff::Timestamp::now();
-    store.records().put(&Record {
-        key,
-        slot,
-        parts,
-        notes: Vec::new(),
-        layer,
-        origin: None,
-        created,
-        milliseconds: 0,
-    })?;
-    Ok(snapshot(info.diff_id))
+impl Kept<'_> {
+    /// The source that is recorded under the key of `parts`, if its layer is here or can be had.
+    async fn recorded(&self, parts: KeyBuilder, slot: &Key) -> Result<Option<Snapshot>, StoreError> {
+        let (key, parts) = parts.finish();
+        if let Some(record) = self.store.records().get(&key)?
+            && let Some(layer) = record.layer.clone()
+        {
+            let here = self.store.layers().info(&layer)?.is_some();
+            let remote = if here { None } else { self.shared.remote_of(&record) };
+            if here || remote.is_some() {
+                let layer = LayerRef { remote, ..layer_ref(layer) };
+                self.shared.used(&record, &layer);
+                return Ok(Some(Snapshot::new(vec![layer])));
+            }
+        }
+        let found = self.shared.take(self.store, unfinished(key, *slot, parts)).await?;
+        Ok(found.map(|(_, layer)| Snapshot::new(vec![LayerRef { created: None, ..layer }])))
+    }
+
+    /// Records a source's layer.
+    fn record(&self, parts: KeyBuilder, slot: Key, info: LayerInfo) -> Result<Snapshot, StoreError> {
+        let (key, parts) = parts.finish();
+        let (layer, created) = (Some(info.diff_id.clone()), jiff::Timestamp::now());
+        let record = Record { layer, created, ..unfinished(key, slot, parts) };
+        self.store.records().put(&record)?;
+        let layer = layer_ref(info.diff_id);
+        self.shared.used(&record, &layer);
+        Ok(Snapshot::new(vec![layer]))
+    }
+
+    /// What is remembered under a key, here or in a shared cache.
+    async fn memo(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        let value = match self.store.records().memo(key)? {
+            Some(value) => Some(value),
+            None => self.shared.memo(key).await,
+        };
+        if let Some(value) = &value {
+            self.shared.used_memo(key, value);
+        }
+        Ok(value)
+    }
+
+    /// Remembers bytes under a key.
+    fn set_memo(&self, key: &Key, value: &[u8]) -> Result<(), StoreError> {
+        self.store.records().set_memo(key, value)?;
+        self.shared.used_memo(key, value);
+        Ok(())
+    }
 }
 
-fn snapshot(diff_id: DiffId) -> Snapshot {
-    Snapshot::new(vec![LayerRef { diff_id, remote: None, created: None }])
+/// A record without a result.
+fn unfinished(key: Key, slot: Key, parts: Vec<Part>) -> Record {
+    let created = jiff::Timestamp::UNIX_EPOCH;
+    Record { key, slot, parts, notes: Vec::new(), layer: None, origin: None, created, milliseconds: 0 }
+}
+
+fn layer_ref(diff_id: DiffId) -> LayerRef {
+    LayerRef { diff_id, remote: None, created: None }
 }
 
 #[cfg(test)]

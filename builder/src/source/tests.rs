@@ -8,8 +8,9 @@ use kiln_graph::op::Http;
 use kiln_registry::testing::{Page, WebServer};
 use kiln_registry::{Client, ClientOptions, RetryPolicy};
 
-use super::{SourceError, http};
+use super::{Kept, SourceError, http};
 use crate::event::Progress;
+use crate::shared::SharedCaches;
 use crate::snapshot::Snapshot;
 use crate::text;
 
@@ -41,7 +42,8 @@ impl Bench {
     }
 
     async fn load(&self, source: &Http) -> Result<(Snapshot, bool), SourceError> {
-        http::load(&self.store, &self.client, source, "download", &self.progress).await
+        let kept = Kept { store: &self.store, shared: &SharedCaches::default() };
+        http::load(kept, &self.client, source, "download", &self.progress).await
     }
 
     /// Mode, owner, time and content of the only file.

@@ -11,6 +11,7 @@ use kiln_cache::{NodeKind, Store, View};
 use kiln_graph::op::Git;
 
 use super::*;
+use crate::SharedCaches;
 use crate::text;
 
 struct Bench {
@@ -83,7 +84,8 @@ impl Bench {
     }
 
     async fn load(&self, source: &Git) -> Result<(Snapshot, bool), SourceError> {
-        load(&self.store, source, None, "git", &self.progress).await
+        let kept = Kept { store: &self.store, shared: &SharedCaches::default() };
+        load(kept, source, None, "git", &self.progress).await
     }
 
     async fn files(&self, source: &Git) -> BTreeMap<String, String> {
@@ -137,7 +139,8 @@ async fn a_checkout_is_a_function_of_its_commit() {
     .collect();
     assert_eq!(found, expected);
     let other = Store::open(&bench.dir.path().join("other")).unwrap();
-    let (elsewhere, _) = load(&other, &bench.source(None), None, "git", &bench.progress).await.unwrap();
+    let kept = Kept { store: &other, shared: &SharedCaches::default() };
+    let (elsewhere, _) = load(kept, &bench.source(None), None, "git", &bench.progress).await.unwrap();
     assert_eq!(elsewhere.identity(), bench.load(&bench.source(None)).await.unwrap().0.identity());
 }
 
