@@ -91,6 +91,19 @@ impl Context {
         }
     }
 
+    /// Whether anything below an ignored directory is taken back in.
+    fn keeps_something_of(&self, dir: &Path) -> Result<bool, TreeError> {
+        let full = self.full(dir);
+        let read = |source| TreeError::Read { path: full.clone(), source };
+        for entry in std::fs::read_dir(&full).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            if self.find(&dir.join(entry.file_name()))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// An item from what `lstat` says; `None` for a socket, which no layer can hold. `parent` is the directory that
     /// holds it.
     fn item(&self, parent: &OwnedFd, path: PathBuf, stat: &Stat) -> Result<Option<Item>, TreeError> {
@@ -225,7 +238,14 @@ impl Tree for Context {
         match found {
             Ok((parent, stat)) => {
                 let item = self.item(&parent, path.to_owned(), &stat)?;
-                Ok(item.filter(|item| item.is_dir() || !self.ignores(&item.path)))
+                match item {
+                    Some(item) if self.ignores(&item.path) => {
+                        // It is only there for what is taken back in below it.
+                        let kept = item.is_dir() && self.keeps_something_of(&item.path)?;
+                        Ok(kept.then_some(item))
+                    }
+                    item => Ok(item),
+                }
             }
             // A path through a file that is no directory names nothing, as a missing one does.
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

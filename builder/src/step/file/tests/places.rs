@@ -101,3 +101,18 @@ fn the_mode_of_a_directory_counts_where_it_is_seen() {
     assert_eq!(digest(0o755, false), digest(0o700, false));
     assert_ne!(digest(0o755, true), digest(0o700, true));
 }
+
+#[test]
+fn an_ignored_directory_is_there_for_what_is_taken_back_in() {
+    let bench = Bench::new();
+    bench.write("src/deep/a", "a");
+    let files = |exception: &str| {
+        bench.try_execute(vec![FileAction::Copy(copy(&["src"], "/app"))], &["**", exception]).map(|_| ())
+    };
+    files("!src/deep/a").unwrap();
+    files("!**/a").unwrap();
+    for nothing in ["!src/deep/b", "!*/a", "!other"] {
+        let error = files(nothing).unwrap_err();
+        assert!(matches!(error, FileError::Select(SelectError::NotFound { .. })), "{nothing}: {error}");
+    }
+}
