@@ -15,6 +15,7 @@ use crate::support::environment::TestEnvironment;
 use crate::support::progress::Steps;
 use crate::support::registry::Registry;
 use crate::support::tool::{Outcome, run};
+use crate::web::{Page, WebServer};
 
 /// Everything that a key is made with: a stage whose files are copied and bound, owners by name, a linked layer.
 const APP: &str = "ARG REGISTRY\nFROM ${REGISTRY}/busybox AS build\nCOPY src /src\n\
@@ -452,6 +453,23 @@ fn a_miss_is_explained_on_a_machine_that_never_built_it() {
     let again = steps(&again);
     let lines = again.step("COPY src").lines.join("\n");
     assert!(lines.contains("a changed"), "{lines}");
+}
+
+#[test]
+fn files_from_elsewhere_are_asked_about_and_not_sent() {
+    let (one, two, server) = (TestEnvironment::new(), TestEnvironment::new(), WebServer::start());
+    server.serve("/file", [Page::new(vec![b'x'; 500_000]).header("ETag", "\"1\"")]);
+    let text = format!(
+        "ARG REGISTRY\nFROM ${{REGISTRY}}/busybox\nADD {} /added/\nRUN wc -c /added/file > /list\n",
+        server.url("/file")
+    );
+    let context = one.dockerfile("elsewhere", &text);
+    let dir = one.path("cache").display().to_string();
+    build(&one, &context, "app", &["--cache-to", &format!("type=local,dest={dir},mode=max")]).ok();
+    let outcome = build(&two, &context, "app", &["--cache-from", &format!("type=local,src={dir}")]);
+    assert_cached(&outcome, &two, &one);
+    let last = server.seen().pop().unwrap();
+    assert!(last.to_ascii_lowercase().contains("if-none-match"), "{last}");
 }
 
 #[test]
