@@ -19,6 +19,7 @@ mod fetch;
 mod hint;
 pub mod images;
 mod keyring;
+mod patient;
 mod run;
 mod shared;
 mod snapshot;
@@ -52,6 +53,7 @@ pub use shared::{
     SharedCaches,
 };
 pub use keyring::{KeyError, Keyring};
+pub use patient::PatientBases;
 pub use run::{RunError, RunRequest, Running, Volume};
 pub use solve::require::RequireCached;
 pub use source::{GitError, SourceError};
@@ -132,6 +134,17 @@ impl Builder {
     pub fn with_client(&self, client: Client) -> Self {
         let fetcher = Fetcher::new(self.store.clone(), client.clone());
         Self { client, fetcher, ..self.clone() }
+    }
+
+    /// This builder with further lines in what commands find as `/etc/hosts`.
+    #[must_use]
+    pub fn with_hosts(&self, lines: &str) -> Self {
+        let mut hosts = self.host.hosts.clone().unwrap_or_default();
+        if hosts.last().is_some_and(|byte| *byte != b'\n') {
+            hosts.push(b'\n');
+        }
+        hosts.extend_from_slice(lines.as_bytes());
+        Self { host: Arc::new(Host { hosts: Some(hosts), ..Host::clone(&self.host) }), ..self.clone() }
     }
 
     /// Resolves base images for a lowering; see [`Resolver`] for where it may be called.

@@ -4,6 +4,7 @@
 //! [`lower()`] makes a [`plan::Plan`] for the builder to solve; [`pattern`] is Docker's pattern language, which
 //! the builder applies to real directories.
 
+pub mod answer;
 mod entitlement;
 pub mod graph;
 pub mod image;

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kiln_builder::{BuildError, StepError};
 use kiln_graph::Graph;
+use kiln_graph::answer::location::Places;
 use kiln_parser::check::Rule;
 use kiln_parser::{Diagnostic, Span};
 
-use super::call::location::Places;
 use super::failure;
 use super::source::BuildSource;
 use crate::error::CliError;

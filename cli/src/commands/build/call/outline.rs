@@ -1,128 +1,19 @@
-//! `--call=outline`: what the target can be given: build arguments, secrets, SSH agents, and its cache mounts.
+//! `--call=outline`: what the target can be given.
 
-use kiln_graph::lower::{Outline, Parameter, outline};
-use kiln_parser::comments::Comments;
-use serde::Serialize;
+use kiln_graph::answer::outline::Answer;
 
-use super::location::{Location, Places};
-use super::{Call, aligned, print_json};
+use super::{Call, print_json};
 use crate::error::CliError;
 use crate::flags::call::AnswerFormat;
 use crate::output;
 
-/// Docker's answer.
-#[derive(Debug, Default, Serialize)]
-struct Answer {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    description: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    args: Vec<Argument>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    secrets: Vec<Mounted>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ssh: Vec<Mounted>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cache: Vec<Cache>,
-    sources: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Argument {
-    name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    description: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    value: String,
-    location: Location,
-}
-
-#[derive(Debug, Serialize)]
-struct Mounted {
-    name: String,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    required: bool,
-    location: Location,
-}
-
-#[derive(Debug, Serialize)]
-struct Cache {
-    #[serde(rename = "ID")]
-    id: String,
-    location: Location,
-}
-
 /// Lists the parameters.
 pub fn answer(call: &Call<'_>) -> Result<(), CliError> {
     let dockerfile = call.parsed()?.dockerfile;
-    let outline = outline(&dockerfile, &call.options).map_err(|mistake| call.mistakes(&[*mistake]))?;
-    let places = Places::new(&call.source.text, &dockerfile);
-    let comments = Comments::new(&call.source.text);
-    let mut answer = to_answer(&outline, &places, &comments);
-    if let Some(from) = dockerfile.stages.get(outline.stage).map(|stage| &stage.from) {
-        answer.name = from.name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
-        answer.description = comments.description(from.span, &answer.name).unwrap_or_default().to_owned();
-    }
+    let answer = Answer::new(&call.source.text, &dockerfile, &call.options);
+    let answer = answer.map_err(|mistake| call.mistakes(&[*mistake]))?;
     match call.format {
         AnswerFormat::Json => print_json(&answer),
-        AnswerFormat::Text => output::print(&text_of(&answer)),
+        AnswerFormat::Text => output::print(&answer.to_text()),
     }
-}
-
-fn to_answer(outline: &Outline, places: &Places<'_>, comments: &Comments<'_>) -> Answer {
-    let args = outline.args.iter().map(|arg| Argument {
-        name: arg.name.clone(),
-        description: comments.description(arg.span, &arg.name).unwrap_or_default().to_owned(),
-        value: arg.value.clone(),
-        location: places.location(arg.span),
-    });
-    let mounted = |parameter: &Parameter| Mounted {
-        name: parameter.id.clone(),
-        required: parameter.required,
-        location: places.location(parameter.span),
-    };
-    let cache =
-        |parameter: &Parameter| Cache { id: parameter.id.clone(), location: places.location(parameter.span) };
-    Answer {
-        args: args.collect(),
-        secrets: outline.secrets.iter().map(mounted).collect(),
-        ssh: outline.ssh.iter().map(mounted).collect(),
-        cache: outline.caches.iter().map(cache).collect(),
-        sources: vec![places.data()],
-        ..Answer::default()
-    }
-}
-
-fn text_of(answer: &Answer) -> String {
-    let mut text = String::new();
-    if !answer.name.is_empty() || !answer.description.is_empty() {
-        let mut rows = vec![vec!["TARGET:".to_owned(), answer.name.clone()]];
-        if !answer.description.is_empty() {
-            rows.push(vec!["DESCRIPTION:".to_owned(), answer.description.clone()]);
-        }
-        text.push_str(&aligned(&rows, 1));
-        text.push('\n');
-    }
-    let args =
-        answer.args.iter().map(|arg| vec![arg.name.clone(), arg.value.clone(), arg.description.clone()]);
-    table(&mut text, &["BUILD ARG", "VALUE", "DESCRIPTION"], args.collect());
-    for (head, list) in [("SECRET", &answer.secrets), ("SSH", &answer.ssh)] {
-        let required = |one: &Mounted| if one.required { "true".to_owned() } else { String::new() };
-        let rows = list.iter().map(|one| vec![one.name.clone(), required(one)]);
-        table(&mut text, &[head, "REQUIRED"], rows.collect());
-    }
-    table(&mut text, &["CACHE"], answer.cache.iter().map(|cache| vec![cache.id.clone()]).collect());
-    text
-}
-
-/// Appends a table and a blank line, if there are rows.
-fn table(text: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
-    if rows.is_empty() {
-        return;
-    }
-    let head = head.iter().map(|&cell| cell.to_owned()).collect();
-    let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    text.push_str(&aligned(&all, 3));
-    text.push('\n');
 }

@@ -5,11 +5,10 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use kiln_builder::{Builder, Progress, PullPolicy};
 use kiln_graph::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
 use tokio::runtime::Handle;
 
-use crate::error::CliError;
+use crate::{Builder, Progress, PullPolicy};
 
 /// How long the answers may take altogether. A registry that is there needs a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,8 +22,8 @@ pub struct PatientBases {
 
 impl PatientBases {
     /// Bases of `builder`; without one, because there is no store, none is known.
-    pub fn new(builder: Result<Builder, CliError>, progress: Progress, runtime: Handle) -> Self {
-        Self { builder: builder.map_err(|error| error.to_string()), progress, runtime }
+    pub fn new(builder: Result<Builder, String>, progress: Progress, runtime: Handle) -> Self {
+        Self { builder, progress, runtime }
     }
 }
 
