@@ -105,7 +105,8 @@ impl Generator<'_> {
             _ => self.copy(earlier, &mut stages),
         };
         // Nobody has a name on an empty root.
-        let text = if runs { text } else { text.replace("app", "7").replace("root ", "0 ").replace("staff", "8") };
+        let text =
+            if runs { text } else { text.replace("app", "7").replace("root ", "0 ").replace("staff", "8") };
         Step { id, text, stages }
     }
 
@@ -137,7 +138,10 @@ impl Generator<'_> {
             flags += " --parents";
             &["a/f", "./a/./s", "a/s/h", "*/f", "b/", "./a/./*"]
         } else {
-            &["a", "a/", "a/f", "a/*", "?/f", "b", "b/f", "c", "l", "dl", "dl/g", "a/s", ".", "[ab]/g", "no*", "a/l"]
+            &[
+                "a", "a/", "a/f", "a/*", "?/f", "b", "b/f", "c", "l", "dl", "dl/g", "a/s", ".", "[ab]/g",
+                "no*", "a/l",
+            ]
         };
         self.finish_copy("COPY", &flags, sources)
     }
@@ -154,7 +158,8 @@ impl Generator<'_> {
             let destination = self.random.pick(&["/d/", "/e/", "/out/y/"]);
             return format!("{keyword}{flags} {first} {second} {destination}");
         }
-        let destination = self.random.pick(&["/d/", "/d/", "/e/x/", "/out/y/", "/d/f", "/e", "w/", "/v$V/", "/"]);
+        let destination =
+            self.random.pick(&["/d/", "/d/", "/e/x/", "/out/y/", "/d/f", "/e", "w/", "/v$V/", "/"]);
         format!("{keyword}{flags} {first} {destination}")
     }
 
@@ -204,8 +209,9 @@ impl Generator<'_> {
             let target = if source == "/base/file" { "/etc/hosts" } else { "/mnt/b" };
             return format!(" --mount=type=bind,from=s{stage},source={source},target={target}{options}");
         }
-        let (source, target) = [("a", "/mnt/a"), ("b", "/mnt/a"), ("c", "/etc/hosts"), (".", "/mnt/a"), ("dl", "/mnt/b")]
-            [self.random.below(5)];
+        let (source, target) =
+            [("a", "/mnt/a"), ("b", "/mnt/a"), ("c", "/etc/hosts"), (".", "/mnt/a"), ("dl", "/mnt/b")]
+                [self.random.below(5)];
         format!(" --mount=type=bind,source={source},target={target}{options}")
     }
 }
@@ -244,14 +250,19 @@ impl Generator<'_> {
                 state.context.get_mut(&path).unwrap().kind = Kind::Regular(text);
             }
             5 => {
-                let Some(path) = self.some_path(state, |kind| !matches!(kind, Kind::Symlink(_) | Kind::Link(_))) else {
+                let Some(path) =
+                    self.some_path(state, |kind| !matches!(kind, Kind::Symlink(_) | Kind::Link(_)))
+                else {
                     return;
                 };
                 let mode = [0o644, 0o755, 0o600, 0o4755, 0o711][self.random.below(5)];
                 // A directory that cannot be entered would be no test of anything.
                 state.context.get_mut(&path).unwrap().mode = mode | 0o100;
             }
-            6 => state.context.get_mut(&path).unwrap().xattr = self.random.some_of(70, &["1", "2"]).map(str::to_owned),
+            6 => {
+                state.context.get_mut(&path).unwrap().xattr =
+                    self.random.some_of(70, &["1", "2"]).map(str::to_owned)
+            }
             7 => {
                 if !self.is_linked(state, &path) {
                     let file = state.context.remove(&path).unwrap();
@@ -318,9 +329,8 @@ impl Generator<'_> {
             }
             4 => {
                 let path = self.some_path(state, |kind| matches!(kind, Kind::Regular(_)));
-                let plain = path.filter(|path| {
-                    state.context[path].xattr.is_none() && !self.is_linked(state, path)
-                });
+                let plain =
+                    path.filter(|path| state.context[path].xattr.is_none() && !self.is_linked(state, path));
                 state.touches.extend(plain.map(Touch::Again));
             }
             5 => {
@@ -331,7 +341,8 @@ impl Generator<'_> {
             7 => drop(state.args.insert("UNDECLARED".to_owned(), number.to_string())),
             8 => state.ignore.insert(0, format!("matches-nothing-{number}")),
             _ => {
-                let text = format!("{} {number}", self.random.pick(&["#", "LABEL k=", "EXPOSE 8080\nLABEL l="]));
+                let text =
+                    format!("{} {number}", self.random.pick(&["#", "LABEL k=", "EXPOSE 8080\nLABEL l="]));
                 let text = text.replace("= ", "=");
                 let stage = self.random.below(state.stages.len());
                 let at = self.random.below(state.stages[stage].steps.len() + 1);

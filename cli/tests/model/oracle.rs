@@ -84,7 +84,8 @@ impl Oracle {
     fn no_command_twice(&mut self, steps: &[Step]) -> Result<(), String> {
         for step in steps.iter().filter(|step| step.executed) {
             let name = (step.stage.clone(), step.text.clone());
-            let is_one = steps.iter().filter(|other| (&other.stage, &other.text) == (&name.0, &name.1)).count() == 1;
+            let is_one =
+                steps.iter().filter(|other| (&other.stage, &other.text) == (&name.0, &name.1)).count() == 1;
             let Some(saw) = step.saw.clone().filter(|_| is_one) else {
                 self.seen.remove(&name);
                 continue;
@@ -139,6 +140,9 @@ impl Counts {
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { builds, failed, cached, executed } = self;
-        write!(f, "{builds} builds ({failed} failed, as they should), {cached} steps cached, {executed} executed")
+        write!(
+            f,
+            "{builds} builds ({failed} failed, as they should), {cached} steps cached, {executed} executed"
+        )
     }
 }

@@ -54,7 +54,9 @@ fn candidates(history: &[State]) -> Vec<Vec<State>> {
     for stage in ids(history, |state| state.stages.iter().map(|stage| stage.id).collect()) {
         found.push(without(history, |state| state.stages.retain(|known| known.id != stage)));
     }
-    let steps = |state: &State| state.stages.iter().flat_map(|stage| stage.steps.iter().map(|step| step.id)).collect();
+    let steps = |state: &State| {
+        state.stages.iter().flat_map(|stage| stage.steps.iter().map(|step| step.id)).collect()
+    };
     for step in ids(history, steps) {
         found.push(without(history, |state| {
             for stage in &mut state.stages {

@@ -72,7 +72,8 @@ impl World {
         let hosts = Some(b"127.0.0.1\tlocalhost\n".to_vec());
         let options = BuilderOptions { jobs: 2, resolv_conf: None, hosts, device_directories: Vec::new() };
         let builder = Builder::new(Store::open(dir).unwrap(), client, options);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let world = World { runtime, builder, executes_all: false };
         for number in 0..BASES {
             world.make_base(bases, number);
@@ -104,7 +105,8 @@ impl World {
         }
         set_times(&dir.join("root"));
         // The program is by far the largest file, and the same in all.
-        let text = format!("FROM scratch\nCOPY root/bin /bin\nCOPY --exclude=bin root /\nENV BASE={number}\n");
+        let text =
+            format!("FROM scratch\nCOPY root/bin /bin\nCOPY --exclude=bin root /\nENV BASE={number}\n");
         let (_, record) = self.solve(&text, &LowerOptions::default(), &dir.to_owned());
         let name = Reference::parse(&base_name(number)).unwrap();
         self.builder.images().name(&record.unwrap(), &name).unwrap();
