@@ -23,6 +23,8 @@ pub struct BlobReader {
     session: Arc<Session>,
     retry: RetryPolicy,
     repository: String,
+    /// Where the blob is looked for when this registry does not give it, the last one first.
+    others: Vec<(Arc<Session>, String)>,
     subject: String,
     descriptor: Descriptor,
     /// Taken when the blob is complete.
@@ -52,6 +54,7 @@ impl BlobReader {
             session,
             retry,
             repository: reference.repository().to_owned(),
+            others: Vec::new(),
             subject: format!("{}@{}", reference.familiar_name(), descriptor.digest()),
             descriptor: descriptor.clone(),
             verifier: None,
@@ -59,6 +62,23 @@ impl BlobReader {
             answer: None,
             failed: 0,
         }
+    }
+
+    /// The same blob from another registry first, which may not have it.
+    #[must_use]
+    pub(crate) fn through(mut self, session: Arc<Session>, mirror: &Reference) -> Self {
+        let session = std::mem::replace(&mut self.session, session);
+        let repository = std::mem::replace(&mut self.repository, mirror.repository().to_owned());
+        self.others.push((session, repository));
+        self
+    }
+
+    /// Goes on at the next registry, if there is one.
+    fn turn(&mut self) -> bool {
+        let Some((session, repository)) = self.others.pop() else { return false };
+        (self.session, self.repository) = (session, repository);
+        (self.answer, self.failed) = (None, 0);
+        true
     }
 
     /// The size that the descriptor announces.
@@ -77,7 +97,11 @@ impl BlobReader {
         while let Some(verifier) = &self.verifier {
             let done = verifier.seen();
             // Finding the registry is tried often enough where it is done.
-            let call = self.call(done).await?;
+            let call = match self.call(done).await {
+                Ok(call) => call,
+                Err(_) if self.turn() => continue,
+                Err(error) => return Err(error),
+            };
             match self.receive(&call, done).await {
                 Ok(chunk) => {
                     self.failed = 0;
@@ -86,7 +110,7 @@ impl BlobReader {
                 Err(error) => {
                     self.answer = None;
                     self.failed += 1;
-                    if !self.retry.pause(self.failed, &error).await {
+                    if !self.retry.pause(self.failed, &error).await && !self.turn() {
                         return Err(error);
                     }
                 }

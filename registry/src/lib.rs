@@ -28,7 +28,7 @@ mod upload;
 
 pub use auth::{AuthError, Login, LoginAnswer, Logins};
 pub use blob::BlobReader;
-pub use client::{Client, ClientOptions, Proxies};
+pub use client::{Client, ClientOptions, HostOptions, Proxies};
 pub use digest::{Verifier, VerifyError, sha256, verify};
 pub use document::{
     ConfigSummary, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST,

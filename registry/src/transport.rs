@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, Url, redirect};
 
-use crate::client::ClientOptions;
-use crate::endpoint::{HTTPS, is_insecure, is_loopback};
+use crate::client::{ClientOptions, HostOptions};
+use crate::endpoint::{HTTPS, host_of, is_insecure, is_loopback};
 use crate::error::{CertificateError, RegistryError};
 
 /// How a connection is made; each has its own client.
@@ -62,10 +62,19 @@ impl Transport {
         if url.scheme() != HTTPS {
             return Way::Plain { direct };
         }
-        if is_insecure(url, &self.options.insecure) || self.certificates_dir(url).is_some() {
+        let is_special = self.host(url).is_some() || self.certificates_dir(url).is_some();
+        if is_insecure(url, &self.options.insecure) || is_special {
             return Way::TlsOf { host: host_and_port(url), direct };
         }
         Way::Tls
+    }
+
+    /// What the options say about the host.
+    fn host(&self, url: &Url) -> Option<&HostOptions> {
+        let name = host_and_port(url);
+        let mut hosts = self.options.hosts.iter();
+        let found = hosts.find(|(registry, _)| host_of(registry) == name).map(|(_, host)| host);
+        found.filter(|host| !host.authorities.is_empty() || !host.identities.is_empty())
     }
 
     /// The host's directory below `certs.d`: `host:port`, or `host` for the default port.
@@ -114,10 +123,14 @@ impl Transport {
 
     /// Adds what is special about one host's TLS.
     fn trust(&self, builder: ClientBuilder, url: &Url) -> Result<ClientBuilder, RegistryError> {
-        let certificates = match self.certificates_dir(url) {
+        let mut certificates = match self.certificates_dir(url) {
             Some(dir) => HostCertificates::list(&dir)?,
             None => HostCertificates::default(),
         };
+        if let Some(host) = self.host(url) {
+            certificates.roots.extend_from_slice(&host.authorities);
+            certificates.identities.splice(0..0, host.identities.iter().cloned());
+        }
         let mut roots = Vec::new();
         for path in &certificates.roots {
             let pem = read(path)?;

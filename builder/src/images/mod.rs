@@ -4,6 +4,7 @@
 //! nothing is printed. Called by the command line, one method a command. Methods that talk to a registry are
 //! `async`; the others block, and what they read stays until they return (they hold the store's use lock).
 
+mod bundle;
 mod error;
 mod export;
 mod list;
@@ -11,6 +12,7 @@ mod load;
 mod pack;
 mod pull;
 mod push;
+mod read;
 mod remove;
 mod save;
 mod tar;
@@ -21,11 +23,13 @@ use kiln_registry::{Client, Reference};
 
 use crate::fetch::Fetcher;
 
+pub use bundle::Bundle;
 pub use error::ImageError;
 pub use list::{HistoryLine, Inspected, Listed};
 pub use load::{LoadSource, Loaded};
 pub use pull::Pulled;
 pub use push::Pushed;
+pub use read::ImageFiles;
 pub use remove::Removed;
 pub use save::ArchiveFormat;
 

@@ -69,7 +69,7 @@ impl Images {
         Ok(Pushed { digest, size: packed.manifest.bytes.len() as u64, sent, existed })
     }
 
-    async fn push_layers(
+    pub(super) async fn push_layers(
         &self,
         record: &ImageRecord,
         packed: &Packed,
@@ -104,7 +104,7 @@ impl Images {
     }
 
     /// Notes where the image is now, so that `RepoDigests` names it and its layers can be fetched from there.
-    fn remember(
+    pub(super) fn remember(
         &self,
         record: &ImageRecord,
         packed: &Packed,
