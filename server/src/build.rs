@@ -1,14 +1,15 @@
 //! One build that a client asked for: who watches it, what it has solved so far, what the client returned.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use kiln_cache::ImageRecord;
+use kiln_cache::{Digest, ImageRecord};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::api::control::Exporter;
+use crate::api::control::{CacheOptions, Exporter};
+use crate::caches::BuildCaches;
 use crate::status::StatusLog;
 
 /// A file system that was solved, with the configuration that it was solved for.
@@ -41,11 +42,15 @@ pub(crate) struct Build {
     pub(crate) exporters: Vec<Exporter>,
     /// What steps may do that they usually may not.
     pub(crate) entitlements: Vec<String>,
+    /// Caches that are read and written, if the client named any when the build began.
+    pub(crate) caches: OnceLock<CacheOptions>,
     /// What is told to watchers.
     pub(crate) status: Arc<StatusLog>,
     /// Stops it.
     pub(crate) cancel: CancellationToken,
     solved: Mutex<Vec<Arc<Solved>>>,
+    /// The shared caches of each image that was solved, by its id.
+    shared: Mutex<HashMap<Digest, BuildCaches>>,
     returned: Mutex<Option<oneshot::Sender<Result<Outcome, Status>>>>,
 }
 
@@ -65,12 +70,25 @@ impl Build {
             attributes,
             exporters,
             entitlements,
+            caches: OnceLock::new(),
             status: Arc::new(StatusLog::new(id)),
             cancel: CancellationToken::new(),
             solved: Mutex::default(),
+            shared: Mutex::default(),
             returned: Mutex::new(Some(sender)),
         };
         (Arc::new(build), receiver)
+    }
+
+    /// Keeps the shared caches that an image was solved with, until they are written.
+    pub(crate) fn keep_caches(&self, image: &Digest, caches: BuildCaches) {
+        let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(image.clone(), caches);
+    }
+
+    /// The shared caches that an image was solved with.
+    pub(crate) fn caches_of(&self, image: &Digest) -> Option<BuildCaches> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
     }
 
     /// Keeps what was solved and gives it a name for the client.

@@ -39,6 +39,12 @@ impl Contexts {
         Self { root }
     }
 
+    /// An empty directory that goes away by itself, on the disk of the others.
+    pub(crate) fn temporary(&self) -> io::Result<TempDir> {
+        std::fs::create_dir_all(&self.root)?;
+        tempfile::Builder::new().prefix("once-").tempdir_in(&self.root)
+    }
+
     /// The place for a directory of a client's.
     pub(crate) async fn open(&self, shared_key: &str, name: &str) -> io::Result<Synced> {
         let (root, place) = (self.root.clone(), format!("{}:{shared_key}{name}", shared_key.len()));

@@ -13,6 +13,9 @@ use crate::api::google::rpc::Status as Detailed;
 /// The type of a detail that shows lines of a source. Its value is JSON.
 const SOURCE: &str = "github.com/moby/buildkit/errdefs.Source+json";
 
+/// The type of a detail that names a step.
+const VERTEX: &str = "github.com/moby/buildkit/errdefs.Vertex+json";
+
 /// A text that errors are about.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceText {
@@ -48,7 +51,13 @@ pub(crate) fn lines(text: &str, span: &std::ops::Range<usize>) -> Lines {
 }
 
 /// An error at lines of a source.
-pub(crate) fn at(code: Code, message: &str, source: &SourceText, lines: &[Lines]) -> Status {
+pub(crate) fn at(
+    code: Code,
+    message: &str,
+    source: &SourceText,
+    lines: &[Lines],
+    mut details: Vec<Any>,
+) -> Status {
     let ranges: Vec<_> = lines
         .iter()
         .map(|lines| json!({ "start": { "line": lines.first }, "end": { "line": lines.last } }))
@@ -57,14 +66,17 @@ pub(crate) fn at(code: Code, message: &str, source: &SourceText, lines: &[Lines]
         "info": { "filename": source.name, "data": STANDARD.encode(&source.text), "language": "Dockerfile" },
         "ranges": ranges,
     });
-    with_details(
-        code,
-        message,
-        vec![Any { type_url: SOURCE.to_owned(), value: detail.to_string().into_bytes() }],
-    )
+    details.push(Any { type_url: SOURCE.to_owned(), value: detail.to_string().into_bytes() });
+    with_details(code, message, details)
 }
 
-fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
+/// The detail that names the step that failed.
+pub(crate) fn vertex(digest: &str) -> Any {
+    Any { type_url: VERTEX.to_owned(), value: json!({ "digest": digest }).to_string().into_bytes() }
+}
+
+/// An error with typed details.
+pub(crate) fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
     let detailed = Detailed { code: code.into(), message: message.to_owned(), details };
     Status::with_details(code, message, detailed.encode_to_vec().into())
 }

@@ -1,5 +1,6 @@
 //! What a build tells whoever watches it: everything from its beginning, however late they come.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp as Now;
@@ -12,6 +13,13 @@ use crate::api::control::{StatusResponse, Vertex, VertexLog, VertexStatus, Verte
 
 /// Messages that a watcher may be behind with.
 const BEHIND: usize = 64;
+
+/// How a builder says that a command failed, before the exit code or the signal.
+const EXITED: &str = "the command exited with code ";
+const KILLED: &str = "the command was killed by signal ";
+
+/// What shells add to a signal to make it an exit code.
+const SIGNALLED: i32 = 128;
 
 /// The account of one build.
 #[derive(Debug)]
@@ -29,6 +37,10 @@ struct Told {
     cached: u32,
     total: u32,
     parts: u32,
+    /// What steps execute, by their names.
+    commands: HashMap<String, String>,
+    /// The names in messages of the steps, by the names that people see.
+    names: HashMap<String, String>,
 }
 
 /// A step, by the part of the build that numbered it.
@@ -93,6 +105,27 @@ impl StatusLog {
     /// Tells a warning.
     pub(crate) fn warn(&self, warning: VertexWarning) {
         self.tell(StatusResponse { warnings: vec![warning], ..StatusResponse::default() });
+    }
+
+    /// Takes what steps execute, by their names, for the words in which their failure is told.
+    pub(crate) fn learn(&self, commands: HashMap<String, String>) {
+        self.locked().commands.extend(commands);
+    }
+
+    /// A command's failure in BuildKit's words, which scripts look for; `None` if it is no command's.
+    pub(crate) fn process(&self, name: &str, message: &str) -> Option<String> {
+        let code = match message.strip_prefix(EXITED) {
+            Some(code) => code.parse::<i32>().ok()?,
+            None => SIGNALLED + message.strip_prefix(KILLED)?.parse::<i32>().ok()?,
+        };
+        let told = self.locked();
+        let command = told.commands.get(name)?;
+        Some(format!("process {command:?} did not complete successfully: exit code: {code}"))
+    }
+
+    /// The name in all messages of the step that people know by that name.
+    pub(crate) fn named(&self, name: &str) -> Option<String> {
+        self.locked().names.get(name).cloned()
     }
 
     /// Another part of the build, whose steps are numbered anew.
@@ -163,14 +196,18 @@ impl StatusLog {
         let vertex = Vertex { digest, name, started: Some(now()), ..Vertex::default() };
         let mut told = self.locked();
         told.total += 1;
+        told.names.insert(vertex.name.clone(), vertex.digest.clone());
         told.open.insert(step, vertex.clone());
         vertex
     }
 
     fn ended(&self, step: Numbered, cached: bool, error: Option<String>) -> Option<Vertex> {
-        let mut told = self.locked();
-        told.cached += u32::from(cached);
-        let vertex = told.open.remove(&step)?;
+        let vertex = {
+            let mut told = self.locked();
+            told.cached += u32::from(cached);
+            told.open.remove(&step)?
+        };
+        let error = error.map(|error| self.process(&vertex.name, &error).unwrap_or(error));
         Some(Vertex { cached, completed: Some(now()), error: error.unwrap_or_default(), ..vertex })
     }
 
@@ -232,6 +269,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_failed_command_is_told_in_the_words_that_scripts_know() {
+        let log = StatusLog::new("b");
+        log.learn(HashMap::from([("RUN x".to_owned(), "/bin/sh -c \"x\"".to_owned())]));
+        let said = |error: kiln_builder::StepError| log.process("RUN x", &error.to_string());
+        let expected = r#"process "/bin/sh -c \"x\"" did not complete successfully: exit code: "#;
+        assert_eq!(said(kiln_builder::StepError::Exited { code: 3 }), Some(format!("{expected}3")));
+        assert_eq!(said(kiln_builder::StepError::Killed { signal: 9 }), Some(format!("{expected}137")));
+        assert_eq!(said(kiln_builder::StepError::Lost), None);
+        assert_eq!(log.process("RUN y", "the command exited with code 1"), None);
+    }
 
     #[tokio::test]
     async fn whoever_comes_late_is_told_everything() {

@@ -1,30 +1,29 @@
 //! Dockerfiles: what the client sends, lowered and solved, one image for each platform.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_builder::SharedCaches;
-use kiln_builder::{
-    Bases, BuildError, BuildRequest, Credentials, Progress, PullPolicy, RequireCached, Secret,
-};
+use kiln_builder::{Bases, BuildRequest, Builder, PatientBases, Progress, RequireCached};
 use kiln_graph::Entitlements;
-use kiln_graph::lower::lower;
-use kiln_graph::op::{ExecMount, Op, Source};
+use kiln_graph::lower::{LowerOptions, lower};
+use kiln_graph::op::{Op, Source};
 use kiln_graph::plan::Plan;
-use kiln_parser::{Diagnostic, Severity};
+use kiln_parser::Diagnostic;
 use tokio::runtime::Handle;
 use tonic::{Code, Status};
 
-use super::load::{self, Loaded, Names};
-use super::options;
-use crate::api::control::VertexWarning;
-use crate::api::pb::{Position, Range, SourceInfo};
+use super::load::{self, MainContext, Names};
+use super::named::Named;
+use super::report::{self, Report};
+use super::{credentials, limits, options, paths, questions};
 use crate::build::{Build, Outcome, Solved};
+use crate::caches::{self, BuildCaches};
 use crate::contexts::Synced;
-use crate::failure::{self, Lines, told};
+use crate::failure::told;
+use crate::progress::for_platform;
 use crate::server::Server;
-use crate::session::{Session, services};
+use crate::session::Session;
 
 /// Metadata of a result: the image's configuration, by itself or for a platform (`KEY/PLATFORM`).
 pub(crate) const CONFIG: &str = "containerimage.config";
@@ -32,34 +31,41 @@ pub(crate) const CONFIG: &str = "containerimage.config";
 /// Metadata of a result with several platforms: which.
 pub(crate) const PLATFORMS: &str = "refs.platforms";
 
-/// The agent that repositories are fetched with.
-const DEFAULT_AGENT: &str = "default";
-
 /// Everything that one solve is about.
 struct Work<'a> {
     server: &'a Server,
     build: &'a Arc<Build>,
+    attributes: &'a HashMap<String, String>,
     session: Session,
-    builder: kiln_builder::Builder,
+    builder: Builder,
     names: Names,
-    loaded: Loaded,
+    report: Report,
+    ignore: Vec<String>,
+    context: MainContext,
+    named: Named,
     progress: Progress,
 }
 
-/// Builds what the attributes say.
+/// Builds what the attributes say, or answers what they ask.
 pub(crate) async fn solve(
     server: &Server,
     build: &Arc<Build>,
     attributes: &HashMap<String, String>,
 ) -> Result<Outcome, Status> {
+    let question = questions::of(attributes);
+    if let Some(question) = question
+        && let Some(outcome) = questions::without_dockerfile(question)?
+    {
+        return Ok(outcome);
+    }
     let session = server.sessions.get(&build.session).await?;
     let (progress, told_all) = crate::progress::of(build);
     let work = async {
-        let names = Names::read(attributes);
-        let loaded = load::load(&session, &names, &progress).await?;
-        let builder = server.builder_for(&session);
-        let work = Work { server, build, session, builder, names, loaded, progress };
-        work.all(attributes).await
+        let work = Work::prepare(server, build, attributes, session, progress).await?;
+        match question {
+            Some(question) => work.answer(question).await,
+            None => work.all().await,
+        }
     };
     let result = tokio::select! {
         result = work => result,
@@ -69,19 +75,62 @@ pub(crate) async fn solve(
     result
 }
 
-impl Work<'_> {
-    async fn all(&self, attributes: &HashMap<String, String>) -> Result<Outcome, Status> {
-        let platforms = options::platforms(attributes);
-        if platforms.len() <= 1 {
+impl<'a> Work<'a> {
+    /// Reads what the build starts from.
+    async fn prepare(
+        server: &'a Server,
+        build: &'a Arc<Build>,
+        attributes: &'a HashMap<String, String>,
+        session: Session,
+        progress: Progress,
+    ) -> Result<Self, Status> {
+        let limits = limits::read(attributes)?;
+        for warning in limits.warnings {
+            progress.warn(warning);
+        }
+        let mut builder = server.builder_for(&session);
+        if !limits.hosts.is_empty() {
+            builder = builder.with_hosts(&limits.hosts);
+        }
+        let names = Names::read(attributes);
+        let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let credentials = match attributes.contains_key("context") {
+            true => credentials::for_context(&session, agents.path()).await?,
+            false => kiln_builder::Credentials::default(),
+        };
+        let from = (&builder, &credentials);
+        let loaded = load::load(server, &session, from, (&names, attributes), &progress).await?;
+        let named = Named::read(server, &session, attributes, &progress).await?;
+        let report = Report { source: loaded.source };
+        let (ignore, context) = (loaded.ignore, loaded.context);
+        Ok(Self {
+            server,
+            build,
+            attributes,
+            session,
+            builder,
+            names,
+            report,
+            ignore,
+            context,
+            named,
+            progress,
+        })
+    }
+
+    async fn all(&self) -> Result<Outcome, Status> {
+        let platforms = options::platforms(self.attributes)?;
+        if platforms.len() <= 1 && !options::is_multi(self.attributes) {
             let platform = platforms.first().map(String::as_str);
-            let solved = self.one(attributes, platform, true).await?;
+            let solved = self.one(platform, None, true).await?;
             let metadata = HashMap::from([(CONFIG.to_owned(), solved.config.clone())]);
             return Ok(Outcome { images: vec![(String::new(), solved)], metadata });
         }
+        let platforms = if platforms.is_empty() { vec![self.server.platform.clone()] } else { platforms };
         let mut outcome = Outcome::default();
         let mut listed = Vec::new();
         for (number, platform) in platforms.iter().enumerate() {
-            let solved = self.one(attributes, Some(platform), number == 0).await?;
+            let solved = self.one(Some(platform), Some(platform), number == 0).await?;
             outcome.metadata.insert(format!("{CONFIG}/{platform}"), solved.config.clone());
             listed.push(serde_json::json!({ "ID": platform, "Platform": platform_of(platform) }));
             outcome.images.push((platform.clone(), solved));
@@ -91,56 +140,100 @@ impl Work<'_> {
         Ok(outcome)
     }
 
+    /// The lowering's options for a platform.
+    fn options(&self, platform: Option<&str>) -> Result<LowerOptions, Status> {
+        let host = self.server.platform.as_str();
+        let options = options::read(self.attributes, platform, host, self.ignore.clone())?;
+        let (contexts, entitlements) = (self.named.all.clone(), self.entitlements()?);
+        Ok(LowerOptions { contexts, entitlements, ..options })
+    }
+
+    async fn answer(&self, question: &str) -> Result<Outcome, Status> {
+        let platforms = options::platforms(self.attributes)?;
+        let options = self.options(platforms.first().map(String::as_str))?;
+        let options = LowerOptions { check: true, ..options };
+        let (quiet, _) = tokio::sync::mpsc::unbounded_channel();
+        let builder = Ok(self.builder.clone());
+        let bases = PatientBases::new(builder, Progress::new(quiet), Handle::current());
+        let (question, report) = (question.to_owned(), self.report.clone());
+        let answered =
+            tokio::task::spawn_blocking(move || questions::answer(&question, &report, &options, &bases));
+        answered.await.map_err(|_| Status::internal("the check ended without a result"))?
+    }
+
     async fn one(
         &self,
-        attributes: &HashMap<String, String>,
         platform: Option<&str>,
+        shown: Option<&str>,
         warns: bool,
     ) -> Result<Arc<Solved>, Status> {
-        let host = self.server.platform.as_str();
-        let mut options = options::read(attributes, platform, host, self.loaded.ignore.clone())?;
-        options.entitlements = self.entitlements()?;
-        let text = &self.loaded.source.text;
+        let options = self.options(platform)?;
+        let text = &self.report.source.text;
         let check = options.build_args.get(kiln_parser::check::BUILD_ARGUMENT).map(String::as_str);
         let parsed = kiln_parser::parse_with(text, check);
         if parsed.diagnostics.iter().any(Diagnostic::is_error) {
-            return Err(self.mistakes(&parsed.diagnostics));
+            return Err(self.report.mistakes(&parsed.diagnostics));
         }
-        let policy = match attributes.get("image-resolve-mode").map(String::as_str) {
-            Some("pull") => PullPolicy::Always,
-            _ => PullPolicy::Missing,
+        let (progress, told_all) = crate::progress::of_builder(self.build, shown);
+        let result = async {
+            let target = platform.unwrap_or(self.server.platform.as_str());
+            let places = caches::of(self.server, self.build, &self.session, self.attributes);
+            let shared = places.await?.start(&self.builder, target, &progress)?;
+            let policy = options::policy(self.attributes)?;
+            let resolver = self.builder.resolver(policy, progress.clone(), Handle::current());
+            let bases = resolver.bases();
+            let (owned, dockerfile) = (text.clone(), parsed.dockerfile);
+            let lowered =
+                tokio::task::spawn_blocking(move || lower(&owned, &dockerfile, &options, &resolver));
+            let lowered =
+                lowered.await.map_err(|_| Status::internal("the lowering ended without a result"))?;
+            let mut diagnostics = parsed.diagnostics;
+            diagnostics.extend(lowered.diagnostics);
+            let Some(plan) = lowered.plan else { return Err(self.report.mistakes(&diagnostics)) };
+            if warns {
+                self.report.warn(self.build, &diagnostics);
+            }
+            self.run((plan, bases), shown, shared, &progress).await
         };
-        let resolver = self.builder.resolver(policy, self.progress.clone(), Handle::current());
-        let bases = resolver.bases();
-        let (owned, dockerfile) = (text.clone(), parsed.dockerfile);
-        let lowered = tokio::task::spawn_blocking(move || lower(&owned, &dockerfile, &options, &resolver));
-        let lowered = lowered.await.map_err(|_| Status::internal("the lowering ended without a result"))?;
-        let mut diagnostics = parsed.diagnostics;
-        diagnostics.extend(lowered.diagnostics);
-        let Some(plan) = lowered.plan else { return Err(self.mistakes(&diagnostics)) };
-        if warns {
-            self.warn(&diagnostics);
-        }
-        self.run(plan, bases).await
+        let result = result.await;
+        drop(progress);
+        told_all.wait().await;
+        result
     }
 
-    async fn run(&self, plan: Plan, bases: Bases) -> Result<Arc<Solved>, Status> {
+    async fn run(
+        &self,
+        (plan, bases): (Plan, Bases),
+        shown: Option<&str>,
+        shared: BuildCaches,
+        progress: &Progress,
+    ) -> Result<Arc<Solved>, Status> {
+        let commands = report::commands(&plan).into_iter();
+        let commands = commands.flat_map(|(name, command)| {
+            [(for_platform(name.clone(), shown), command.clone()), (name, command)]
+        });
+        self.build.status.learn(commands.collect());
         let synced = self.contexts(&plan).await?;
-        let contexts = synced.iter().map(|(name, synced)| (name.clone(), synced.path().to_owned()));
+        let mut contexts: BTreeMap<String, PathBuf> =
+            synced.iter().map(|(name, synced)| (name.clone(), synced.path().to_owned())).collect();
+        if let MainContext::Fetched(elsewhere) = &self.context {
+            contexts.insert(Source::MAIN_CONTEXT.to_owned(), elsewhere.context.clone());
+        }
         let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
         let request = BuildRequest {
-            credentials: self.credentials(&plan, agents.path()).await?,
+            credentials: credentials::of(&self.session, &plan, agents.path()).await?,
             plan,
-            contexts: contexts.collect::<BTreeMap<String, PathBuf>>(),
+            contexts,
             bases,
             project: format!("{} {}", self.session.shared_key, self.names.filename),
-            require_cached: kiln_builder::RequireCached::Nothing,
+            require_cached: RequireCached::Nothing,
             entitlements: self.entitlements()?,
-            shared: kiln_builder::SharedCaches::default(),
+            shared: shared.shared.clone(),
             cancel: self.build.cancel.clone(),
         };
-        let record = self.builder.build(request, &self.progress).await;
-        let record = record.map_err(|error| self.failed(&error))?;
+        let record = self.builder.build(request, progress).await;
+        let record = record.map_err(|error| self.report.failed(self.build, &error))?;
+        self.build.keep_caches(&record.id, shared);
         let config = self.builder.images().config(&record).map_err(|error| told(Code::Internal, &error))?;
         let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
         Ok(Arc::new(Solved { record, config }))
@@ -155,7 +248,7 @@ impl Work<'_> {
         Ok(granted)
     }
 
-    /// The directories that the plan reads.
+    /// The client's directories that the plan reads.
     async fn contexts(&self, plan: &Plan) -> Result<BTreeMap<String, Synced>, Status> {
         let mut synced = BTreeMap::new();
         for (_, vertex) in plan.graph.iter() {
@@ -163,117 +256,22 @@ impl Work<'_> {
             if synced.contains_key(name) {
                 continue;
             }
-            let at_client = if name == Source::MAIN_CONTEXT { &self.names.context } else { name };
-            let context =
-                load::context(self.server, &self.session, at_client, ignore, &self.progress).await?;
+            let at_client = match self.named.directories.get(name) {
+                Some(directory) => directory,
+                None if !matches!(self.context, MainContext::Client) => continue,
+                None => &self.names.context,
+            };
+            let session = self.server.session_of(&self.session, self.attributes, at_client).await?;
+            let wanted = (ignore.as_slice(), paths::of(plan, name));
+            let context = load::context(self.server, &session, at_client, wanted, &self.progress).await?;
             synced.insert(name.clone(), context);
         }
         Ok(synced)
     }
-
-    /// The secrets and agents that steps of the plan name, as far as the client has them.
-    async fn credentials(&self, plan: &Plan, agents: &std::path::Path) -> Result<Credentials, Status> {
-        let (mut secrets, mut wanted) = (BTreeSet::new(), BTreeSet::new());
-        for (_, vertex) in plan.graph.iter() {
-            match &vertex.op {
-                Op::Exec(exec) => {
-                    for mount in &exec.mounts {
-                        match mount {
-                            ExecMount::Secret { id, .. } => drop(secrets.insert(id.clone())),
-                            ExecMount::Ssh { id, .. } => drop(wanted.insert(id.clone())),
-                            _ => {}
-                        }
-                    }
-                }
-                Op::Source(Source::Git(_)) => drop(wanted.insert(DEFAULT_AGENT.to_owned())),
-                _ => {}
-            }
-        }
-        let mut credentials = Credentials::default();
-        for id in secrets {
-            if let Some(value) = services::secret(&self.session, &id).await? {
-                credentials.secrets.insert(id, Secret::new(value));
-            }
-        }
-        for id in wanted {
-            if services::has_agent(&self.session, &id).await {
-                let socket = services::agent(&self.session, &id, agents);
-                credentials.agents.insert(id, socket.map_err(|error| told(Code::Internal, &error))?);
-            }
-        }
-        Ok(credentials)
-    }
-
-    /// Mistakes of the Dockerfile as one error that shows their lines.
-    fn mistakes(&self, diagnostics: &[Diagnostic]) -> Status {
-        let errors: Vec<_> = diagnostics.iter().filter(|found| found.is_error()).collect();
-        let place = |found: &&Diagnostic| self.lines(found);
-        let lines: Vec<Lines> = errors.iter().filter_map(place).collect();
-        let message: Vec<String> = errors
-            .iter()
-            .map(|found| match (self.lines(found), &found.help) {
-                (Some(lines), Some(help)) => {
-                    format!("dockerfile parse error on line {}: {} ({help})", lines.first, found.message)
-                }
-                (Some(lines), None) => {
-                    format!("dockerfile parse error on line {}: {}", lines.first, found.message)
-                }
-                (None, _) => found.message.clone(),
-            })
-            .collect();
-        failure::at(Code::InvalidArgument, &message.join("\n"), &self.loaded.source, &lines)
-    }
-
-    fn lines(&self, found: &Diagnostic) -> Option<Lines> {
-        let span = found.span;
-        (span != kiln_parser::span::Span::default())
-            .then(|| failure::lines(&self.loaded.source.text, &(span.start..span.end)))
-    }
-
-    fn warn(&self, diagnostics: &[Diagnostic]) {
-        for found in diagnostics.iter().filter(|found| found.severity == Severity::Warning) {
-            let lines = self.lines(found);
-            let place = lines.map_or_else(String::new, |lines| format!(" (line {})", lines.first));
-            let range = lines.map(|lines| Range {
-                start: Some(Position { line: line_number(lines.first), character: 0 }),
-                end: Some(Position { line: line_number(lines.last), character: 0 }),
-            });
-            self.build.status.warn(VertexWarning {
-                vertex: self.build.status.first(),
-                level: 1,
-                short: format!("{}: {}{place}", found.code, found.message).into_bytes(),
-                detail: found.help.iter().map(|help| help.clone().into_bytes()).collect(),
-                info: Some(SourceInfo {
-                    filename: self.loaded.source.name.clone(),
-                    data: self.loaded.source.text.clone().into_bytes(),
-                    language: "Dockerfile".to_owned(),
-                    ..SourceInfo::default()
-                }),
-                ranges: range.into_iter().collect(),
-                ..VertexWarning::default()
-            });
-        }
-    }
-
-    fn failed(&self, error: &BuildError) -> Status {
-        let code = if error.is_cancelled() { Code::Cancelled } else { Code::Unknown };
-        let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-        let message = format!("{}{hint}", kiln_builder::text::chain(error));
-        match error {
-            BuildError::Step { location: Some(location), .. } => {
-                failure::at(code, &message, &self.loaded.source, &[Lines::from(location)])
-            }
-            _ => Status::new(code, message),
-        }
-    }
-}
-
-fn line_number(line: u32) -> i32 {
-    i32::try_from(line).unwrap_or(i32::MAX)
 }
 
 /// `os/architecture[/variant]` as JSON has it.
-fn platform_of(text: &str) -> serde_json::Value {
+pub(crate) fn platform_of(text: &str) -> serde_json::Value {
     let mut parts = text.split('/');
     let (os, architecture) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     match parts.next() {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use kiln_builder::Progress;
+use kiln_builder::{Builder, Credentials, Progress};
 use kiln_parser::dockerignore;
 use tonic::{Code, Status};
 
+use super::elsewhere::{self, Elsewhere, Found};
 use crate::contexts::Synced;
 use crate::failure::{SourceText, told};
 use crate::server::Server;
@@ -14,7 +15,13 @@ use crate::session::Session;
 use crate::session::receive::{self, Wanted};
 
 /// Largest Dockerfile that is read.
-const MAX_DOCKERFILE: u64 = 16 << 20;
+pub(super) const MAX_DOCKERFILE: u64 = 16 << 20;
+
+/// The file of a context that says what is no part of it.
+const IGNORE: &str = ".dockerignore";
+
+/// Attributes that say which session has a directory begin with this.
+const SESSION: &str = "local-sessionid:";
 
 /// What a build starts from.
 pub(super) struct Loaded {
@@ -22,6 +29,18 @@ pub(super) struct Loaded {
     pub(super) source: SourceText,
     /// The ignore patterns of the context.
     pub(super) ignore: Vec<String>,
+    /// The main context.
+    pub(super) context: MainContext,
+}
+
+/// Where the main context is.
+pub(super) enum MainContext {
+    /// It is a directory of the client's.
+    Client,
+    /// It was fetched.
+    Fetched(Elsewhere),
+    /// The Dockerfile came alone.
+    Absent,
 }
 
 /// Names of the directories that the client offers.
@@ -29,89 +48,190 @@ pub(super) struct Names {
     pub(super) context: String,
     pub(super) dockerfile: String,
     pub(super) filename: String,
+    /// Whether the Dockerfile is the client's, wherever the context is.
+    pub(super) own_dockerfile: bool,
 }
 
 impl Names {
     pub(super) fn read(attributes: &HashMap<String, String>) -> Self {
-        let get = |key: &str, default: &str| {
-            let given = attributes.get(key).filter(|value| !value.is_empty());
-            given.map_or_else(|| default.to_owned(), Clone::clone)
-        };
+        let given = |key: &str| attributes.get(key).filter(|value| !value.is_empty());
+        let get = |key: &str, default: &str| given(key).map_or_else(|| default.to_owned(), Clone::clone);
         Self {
             context: get("contextkey", "context"),
             dockerfile: get("dockerfilekey", "dockerfile"),
             filename: get("filename", "Dockerfile"),
+            own_dockerfile: given("dockerfilekey").is_some(),
         }
     }
 }
 
-/// Reads the Dockerfile and the ignore file.
-pub(super) async fn load(session: &Session, names: &Names, progress: &Progress) -> Result<Loaded, Status> {
-    let step = progress.step(format!("[internal] load build definition from {}", names.filename));
-    let temporary = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
-    let own_ignore = format!("{}.dockerignore", names.filename);
-    let lower = names.filename.to_lowercase();
-    let wanted = vec![names.filename.clone(), own_ignore.clone(), lower.clone()];
-    fetch(session, &names.dockerfile, wanted, temporary.path()).await?;
-    let mut text = read(temporary.path(), &names.filename)?;
-    if text.is_none() && names.filename == "Dockerfile" {
-        text = read(temporary.path(), &lower)?;
+impl Server {
+    /// The session that has a directory: the build's own, unless an attribute names another.
+    pub(super) async fn session_of(
+        &self,
+        own: &Session,
+        attributes: &HashMap<String, String>,
+        directory: &str,
+    ) -> Result<Session, Status> {
+        match attributes.get(&format!("{SESSION}{directory}")) {
+            Some(id) => self.sessions.get(id).await,
+            None => Ok(own.clone()),
+        }
     }
-    let Some(text) = text else {
-        let message =
-            format!("failed to read dockerfile: open {}: no such file or directory", names.filename);
-        step.failed(message.clone());
-        return Err(Status::not_found(message));
+}
+
+/// Reads the Dockerfile and the ignore file, wherever they are.
+pub(super) async fn load(
+    server: &Server,
+    session: &Session,
+    (builder, credentials): (&Builder, &Credentials),
+    (names, attributes): (&Names, &HashMap<String, String>),
+    progress: &Progress,
+) -> Result<Loaded, Status> {
+    let context = match elsewhere::fetch(session, builder, credentials, attributes, progress).await? {
+        None => MainContext::Client,
+        Some(Found::Context(elsewhere)) => MainContext::Fetched(elsewhere),
+        Some(Found::Dockerfile(text)) => {
+            let text = String::from_utf8(text);
+            let text = text.map_err(|_| Status::invalid_argument("the Dockerfile is not UTF-8"))?;
+            let source = SourceText { name: names.filename.clone(), text };
+            return Ok(Loaded { source, ignore: Vec::new(), context: MainContext::Absent });
+        }
     };
-    let mut ignore = read(temporary.path(), &own_ignore)?;
-    step.done();
-    if ignore.is_none() {
-        let step = progress.step("[internal] load .dockerignore");
-        let directory = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
-        let wanted = vec![".dockerignore".to_owned()];
-        fetch(session, &names.context, wanted, directory.path()).await?;
-        ignore = read(directory.path(), ".dockerignore")?;
-        step.done();
-    }
-    let ignore = ignore.map(|text| dockerignore::parse(&text)).unwrap_or_default();
+    let definition = async {
+        match &context {
+            MainContext::Fetched(elsewhere) if !names.own_dockerfile => from(&elsewhere.root, names),
+            _ => {
+                let session = server.session_of(session, attributes, &names.dockerfile).await?;
+                definition(&session, names, progress).await
+            }
+        }
+    };
+    let ignore = async {
+        match &context {
+            MainContext::Fetched(elsewhere) => read(&elsewhere.context, IGNORE),
+            _ => {
+                let session = server.session_of(session, attributes, &names.context).await?;
+                ignore_file(&session, &names.context, progress).await
+            }
+        }
+    };
+    let (definition, ignore) = tokio::try_join!(definition, ignore)?;
+    let (text, own_ignore) = definition;
+    let ignore = own_ignore.or(ignore).map(|text| dockerignore::parse(&text)).unwrap_or_default();
     Ok(Loaded {
         source: SourceText { name: names.filename.clone(), text },
         ignore: ignore.into_iter().map(|line| line.pattern).collect(),
+        context,
     })
 }
 
-/// The client's directory of that name, kept for the next build from the same place.
-pub(super) async fn context(
-    server: &Server,
+/// The Dockerfile, and the ignore file of its own, from a directory of the client's.
+async fn definition(
     session: &Session,
-    name: &str,
-    ignore: &[String],
+    names: &Names,
     progress: &Progress,
-) -> Result<Synced, Status> {
-    let step = progress.step("[internal] load build context");
-    let synced = server.contexts.open(&session.shared_key, name);
-    let synced = synced.await.map_err(|error| told(Code::Internal, &error))?;
-    let wanted = Wanted { name: name.to_owned(), exclude: ignore.to_vec(), ..Wanted::default() };
-    match receive::directory(session, &wanted, synced.path()).await {
-        Ok(received) => {
-            step.progress("transferring context", received.bytes, Some(received.bytes));
+) -> Result<(String, Option<String>), Status> {
+    let step = progress.step(format!("[internal] load build definition from {}", names.filename));
+    let fetched = async {
+        let temporary = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let lower = names.filename.to_lowercase();
+        let wanted = vec![names.filename.clone(), format!("{}{IGNORE}", names.filename), lower];
+        let bytes = fetch(session, &names.dockerfile, wanted, temporary.path()).await?;
+        step.progress("transferring dockerfile:", bytes, Some(bytes));
+        from(temporary.path(), names)
+    };
+    match fetched.await {
+        Ok(found) => {
             step.done();
-            Ok(synced)
+            Ok(found)
         }
-        Err(error) => {
-            let status = told(Code::FailedPrecondition, &error);
+        Err(status) => {
             step.failed(status.message());
             Err(status)
         }
     }
 }
 
-async fn fetch(session: &Session, name: &str, files: Vec<String>, into: &Path) -> Result<(), Status> {
+/// The Dockerfile, and the ignore file of its own, from a directory that is here.
+fn from(directory: &Path, names: &Names) -> Result<(String, Option<String>), Status> {
+    let mut text = read(directory, &names.filename)?;
+    if text.is_none() && names.filename == "Dockerfile" {
+        text = read(directory, &names.filename.to_lowercase())?;
+    }
+    let text = text.ok_or_else(|| {
+        let name = &names.filename;
+        Status::not_found(format!("failed to read dockerfile: open {name}: no such file or directory"))
+    })?;
+    Ok((text, read(directory, &format!("{}{IGNORE}", names.filename))?))
+}
+
+/// The ignore file of a directory of the client's.
+pub(super) async fn ignore_file(
+    session: &Session,
+    name: &str,
+    progress: &Progress,
+) -> Result<Option<String>, Status> {
+    let step = progress.step("[internal] load .dockerignore");
+    let directory = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+    let fetched = fetch(session, name, vec![IGNORE.to_owned()], directory.path()).await;
+    match fetched.and_then(|bytes| Ok((bytes, read(directory.path(), IGNORE)?))) {
+        Ok((bytes, text)) => {
+            step.progress("transferring context:", bytes, Some(bytes));
+            step.done();
+            Ok(text)
+        }
+        Err(status) => {
+            step.failed(status.message());
+            Err(status)
+        }
+    }
+}
+
+/// The client's directory of that name, kept for the next build from the same place. Of it, what `paths` lead to; all
+/// of it without them.
+pub(super) async fn context(
+    server: &Server,
+    session: &Session,
+    name: &str,
+    (ignore, paths): (&[String], Option<Vec<String>>),
+    progress: &Progress,
+) -> Result<Synced, Status> {
+    let step = progress.step(crate::progress::LOAD_CONTEXT);
+    let wanted = Wanted {
+        name: name.to_owned(),
+        exclude: ignore.to_vec(),
+        follow: paths.unwrap_or_default(),
+        ..Wanted::default()
+    };
+    let synced = async {
+        let synced = server.contexts.open(&session.shared_key, name).await;
+        let synced = synced.map_err(|error| told(Code::Internal, &error))?;
+        let received = receive::directory(session, &wanted, synced.path()).await;
+        let received = received.map_err(|error| told(Code::FailedPrecondition, &error))?;
+        Ok((synced, received))
+    };
+    match synced.await {
+        Ok((synced, received)) => {
+            step.progress("transferring context:", received.bytes, Some(received.bytes));
+            step.done();
+            Ok(synced)
+        }
+        Err(status) => {
+            let status: Status = status;
+            step.failed(status.message());
+            Err(status)
+        }
+    }
+}
+
+/// Fetches files that need not be there, and says how many bytes were sent.
+async fn fetch(session: &Session, name: &str, files: Vec<String>, into: &Path) -> Result<u64, Status> {
     let wanted = Wanted { name: name.to_owned(), include: files.clone(), follow: files, ..Wanted::default() };
     match receive::directory(session, &wanted, into).await {
-        Ok(_) => Ok(()),
+        Ok(received) => Ok(received.bytes),
         // Without a context there is no ignore file; without a Dockerfile's directory its absence is told.
-        Err(error) if error.is_missing() => Ok(()),
+        Err(error) if error.is_missing() => Ok(0),
         Err(error) => Err(told(Code::FailedPrecondition, &error)),
     }
 }

@@ -1,14 +1,22 @@
 //! What turns a client's request into a result: kiln's own Dockerfile frontend, under the names that clients know.
 
 pub(crate) mod dockerfile;
+pub(crate) mod credentials;
+mod elsewhere;
+mod limits;
 mod load;
+mod named;
 mod options;
+mod paths;
+mod questions;
+mod report;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use tonic::Status;
 
+use crate::api::gateway::CacheOptionsEntry;
 use crate::build::{Build, Outcome};
 use crate::server::Server;
 
@@ -17,6 +25,19 @@ const DOCKERFILE: &str = "dockerfile.v0";
 
 /// The one that runs an image as a frontend. Images of the Dockerfile's own are answered by kiln's.
 const GATEWAY: &str = "gateway.v0";
+
+/// The attributes, with the caches that a call imports beside them.
+pub(crate) fn with_imports(
+    mut attributes: HashMap<String, String>,
+    imports: Vec<CacheOptionsEntry>,
+) -> HashMap<String, String> {
+    if !imports.is_empty() {
+        let entry = |entry: CacheOptionsEntry| serde_json::json!({ "Type": entry.r#type, "Attrs": entry.attrs });
+        let imports: Vec<_> = imports.into_iter().map(entry).collect();
+        attributes.insert(crate::caches::IMPORTS.to_owned(), serde_json::Value::from(imports).to_string());
+    }
+    attributes
+}
 
 /// Solves with the frontend of that name.
 pub(crate) async fn solve(

@@ -4,6 +4,7 @@
 //! asked for through the channel that [`connection`] makes; every call here fails when the client goes away.
 
 mod connection;
+pub(crate) mod content;
 pub(crate) mod files;
 pub(crate) mod receive;
 pub(crate) mod send;

@@ -1,0 +1,151 @@
+//! Contexts by name: what the client says that a name of the Dockerfile stands for.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kiln_builder::Progress;
+use kiln_graph::lower::{NamedContext, context_name};
+use kiln_graph::op::{LayoutImage, Source};
+use kiln_parser::dockerignore;
+use kiln_registry::Reference;
+use tempfile::TempDir;
+use tonic::{Code, Status};
+
+use super::{load, options};
+use crate::failure::told;
+use crate::server::Server;
+use crate::session::Session;
+use crate::session::content::{ContentStore, digest};
+
+/// The reference that stands for no files.
+const SCRATCH: &str = "scratch";
+
+/// All named contexts of a build.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// For the lowering.
+    pub(super) all: BTreeMap<String, NamedContext>,
+    /// The client's names of those that are its directories.
+    pub(super) directories: BTreeMap<String, String>,
+    /// Images that were copied from the client.
+    layouts: Vec<TempDir>,
+}
+
+impl Named {
+    /// Reads the attributes, and what they name as far as the lowering must know it.
+    pub(super) async fn read(
+        server: &Server,
+        session: &Session,
+        attributes: &HashMap<String, String>,
+        progress: &Progress,
+    ) -> Result<Self, Status> {
+        let mut named = Self::default();
+        for (given, value) in options::prefixed(attributes, options::CONTEXT) {
+            let wrong = |problem: String| {
+                let value = kiln_graph::redact(&value);
+                Status::invalid_argument(format!("context:{given}={value}: {problem}"))
+            };
+            let name = context_name(&given).map_err(|error| wrong(error.to_string()))?;
+            let context = if let Some(directory) = value.strip_prefix("local:") {
+                let session = server.session_of(session, attributes, directory).await?;
+                named.directories.insert(name.clone(), directory.to_owned());
+                NamedContext::Directory { ignore: ignore(&session, directory, progress).await? }
+            } else if let Some(reference) = value.strip_prefix("docker-image://") {
+                image(reference).map_err(wrong)?
+            } else if let Some(layout) = value.strip_prefix("oci-layout://") {
+                let step = progress.step(format!("[context {given}] load OCI layout"));
+                let copied = named.layout(server, session, attributes, layout).await;
+                match &copied {
+                    Ok(_) => step.done(),
+                    Err(status) => step.failed(status.message()),
+                }
+                NamedContext::Layout(copied.map_err(|status| wrong(status.message().to_owned()))?)
+            } else {
+                elsewhere(&value, attributes).map_err(wrong)?
+            };
+            named.all.insert(name, context);
+        }
+        Ok(named)
+    }
+
+    /// Copies `NAME[:TAG]@DIGEST` from the client's content store of that name.
+    async fn layout(
+        &mut self,
+        server: &Server,
+        session: &Session,
+        attributes: &HashMap<String, String>,
+        text: &str,
+    ) -> Result<LayoutImage, Status> {
+        let (name, pinned) = text.rsplit_once('@').ok_or_else(|| {
+            Status::invalid_argument("it names no digest: oci-layout://NAME@DIGEST is meant")
+        })?;
+        let root = digest(pinned)?;
+        let store = name.split(':').next().unwrap_or(name);
+        let store = ContentStore::new(session, format!("oci:{store}"));
+        let directory = server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
+        let wanted = options::platforms(attributes)?;
+        let wanted: Vec<String> = if wanted.is_empty() { vec![server.platform.clone()] } else { wanted };
+        let takes = |entry: &kiln_registry::Descriptor| {
+            entry.platform().as_ref().is_none_or(|platform| {
+                let text = format!("{}/{}", platform.os(), platform.architecture());
+                wanted.iter().any(|wanted| wanted.starts_with(&text))
+            })
+        };
+        store.layout(&root, directory.path(), takes).await?;
+        let path = directory.path().to_str().map(str::to_owned);
+        let path = path.ok_or_else(|| Status::internal("the store's path is not UTF-8"))?;
+        self.layouts.push(directory);
+        Ok(LayoutImage { directory: path, tag: None, digest: Some(root.to_string()) })
+    }
+}
+
+/// The ignore patterns of a directory of the client's.
+async fn ignore(session: &Session, directory: &str, progress: &Progress) -> Result<Vec<String>, Status> {
+    let text = load::ignore_file(session, directory, progress).await?;
+    let lines = text.map(|text| dockerignore::parse(&text)).unwrap_or_default();
+    Ok(lines.into_iter().map(|line| line.pattern).collect())
+}
+
+fn image(reference: &str) -> Result<NamedContext, String> {
+    if reference != SCRATCH {
+        Reference::parse(reference).map_err(|error| error.to_string())?;
+    }
+    Ok(NamedContext::Image { reference: reference.to_owned() })
+}
+
+fn elsewhere(value: &str, attributes: &HashMap<String, String>) -> Result<NamedContext, String> {
+    match kiln_graph::remote_source(value)? {
+        Some(Source::Git(mut git)) => {
+            git.keep_git_dir |= options::keeps_git_dir(attributes);
+            Ok(NamedContext::Git(git))
+        }
+        Some(Source::Http(_)) => Ok(NamedContext::Http { url: value.to_owned() }),
+        _ if value.starts_with("input:") => {
+            Err("results of other builds cannot be contexts yet; name an image that was pushed".to_owned())
+        }
+        _ => {
+            Err("local:NAME, docker-image://, oci-layout://, a git repository or http(s):// is meant"
+                .to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_name_stands_for_is_said_or_refused() {
+        let none = HashMap::new();
+        assert!(
+            matches!(elsewhere("https://h/a.git", &none), Ok(NamedContext::Git(git)) if !git.keep_git_dir)
+        );
+        let keep = HashMap::from([("build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR".to_owned(), "1".to_owned())]);
+        assert!(
+            matches!(elsewhere("https://h/a.git", &keep), Ok(NamedContext::Git(git)) if git.keep_git_dir)
+        );
+        assert!(matches!(elsewhere("https://h/a.tar", &none), Ok(NamedContext::Http { .. })));
+        assert!(elsewhere("input:x", &none).is_err_and(|problem| problem.contains("other builds")));
+        assert!(elsewhere("x", &none).is_err());
+        assert!(image("A:b").is_err() && image("scratch").is_ok());
+    }
+}
