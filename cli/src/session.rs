@@ -26,7 +26,7 @@ const CERTIFICATES: &str = "/etc/docker/certs.d";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// What commands in a sandbox find as `/etc/hosts`: the same on every machine.
-const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+pub const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
 /// The surroundings of one command.
 #[derive(Debug)]
@@ -78,14 +78,19 @@ impl Session {
 
     /// The registry client; nothing is read or asked before its first request.
     pub fn client(&self) -> Result<Client, CliError> {
-        Ok(Client::new(ClientOptions {
+        Ok(Client::new(self.client_options())?)
+    }
+
+    /// How registries are reached.
+    pub fn client_options(&self) -> ClientOptions {
+        ClientOptions {
             docker_config: self.environment.docker_config(&self.flags),
             insecure: self.environment.insecure_registries(&self.flags),
             certs_dir: Some(PathBuf::from(CERTIFICATES)),
             proxies: self.proxies(),
             access: self.access(),
             ..ClientOptions::default()
-        })?)
+        }
     }
 
     /// The commands on images.
@@ -109,7 +114,8 @@ impl Session {
         Ok(Builder::new(self.store()?, self.client()?, options))
     }
 
-    fn jobs(&self) -> Result<usize, CliError> {
+    /// How many steps may be executed at a time: KILN_JOBS or the cores say.
+    pub fn jobs(&self) -> Result<usize, CliError> {
         match self.environment.variable("KILN_JOBS").filter(|text| !text.is_empty()) {
             Some(text) => {
                 jobs::parse(text).map_err(|error| CliError::usage(format!("KILN_JOBS: {error}")))
@@ -183,7 +189,7 @@ pub fn cores() -> usize {
 }
 
 /// The machine's resolver configuration; none if the machine has none.
-fn resolv_conf() -> Result<Option<Vec<u8>>, CliError> {
+pub fn resolv_conf() -> Result<Option<Vec<u8>>, CliError> {
     match std::fs::read(RESOLV_CONF) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

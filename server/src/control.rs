@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,8 +21,10 @@ use crate::api::control::{
 use crate::api::pb;
 use crate::build::{Build, Outcome};
 use crate::rendezvous::Rendezvous;
-use crate::server::Server;
-use crate::{export, frontend};
+use crate::running::Running;
+use crate::server::{Log, Server};
+use crate::usage::{self, Policy};
+use crate::{collect, entitlements, export, frontend, llb};
 
 /// How long a watcher waits for its build.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -47,19 +50,32 @@ impl Control for ControlService {
 
     async fn disk_usage(
         &self,
-        _request: Request<DiskUsageRequest>,
+        request: Request<DiskUsageRequest>,
     ) -> Result<Response<DiskUsageResponse>, Status> {
-        Err(Status::unimplemented("disk usage is not answered yet; `kiln du` tells it"))
+        let DiskUsageRequest { filter, age_limit } = request.into_inner();
+        let asked = PruneRequest { filter, keep_duration: age_limit, all: true, ..PruneRequest::default() };
+        let (store, policy) = (self.0.builder.store.clone(), Policy::asked(asked));
+        let record = beside(move || usage::records(&store, &policy, Timestamp::now())).await?;
+        Ok(Response::new(DiskUsageResponse { record }))
     }
 
-    async fn prune(&self, _request: Request<PruneRequest>) -> Result<Response<Self::PruneStream>, Status> {
-        Err(Status::unimplemented("prune is not answered yet; `kiln prune` does it"))
+    async fn prune(&self, request: Request<PruneRequest>) -> Result<Response<Self::PruneStream>, Status> {
+        let (store, policy) = (self.0.builder.store.clone(), Policy::asked(request.into_inner()));
+        let went = beside(move || policy.apply(&store, Timestamp::now())).await?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(went.into_iter().map(Ok)))))
     }
 
     async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
         let request = request.into_inner();
-        let answer = self.0.solve(request).await?;
-        Ok(Response::new(SolveResponse { exporter_response: answer }))
+        entitlements::check(&request.entitlements, &self.0.entitlements)?;
+        let _under_way = Running::begin(&self.0.running)?;
+        let told = self.0.verbose.then(|| Told::begin(&self.0, &request.r#ref));
+        let answer = self.0.solve(request).await;
+        if let Some(told) = told {
+            told.end(&answer);
+        }
+        collect::soon(&self.0);
+        Ok(Response::new(SolveResponse { exporter_response: answer? }))
     }
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<Self::StatusStream>, Status> {
@@ -104,13 +120,16 @@ impl Server {
     async fn solve(&self, request: SolveRequest) -> Result<HashMap<String, String>, Status> {
         let exporters = exporters(&request);
         let (frontend, attributes) = (request.frontend, request.frontend_attrs);
+        let definition = request.definition.filter(|definition| !definition.def.is_empty());
         let (build, returned) =
             Build::new(&request.r#ref, &request.session, attributes, exporters, request.entitlements);
+        // Nobody else has the build yet.
+        drop(build.caches.set(request.cache.unwrap_or_default()));
         let place = Rendezvous::put(&self.builds, &build.id, Arc::clone(&build))
             .ok_or_else(|| Status::already_exists(format!("job ID {} exists", build.id)))?;
         // The client's going away drops this call, and with it the guard.
         let _stops = build.cancel.clone().drop_guard();
-        let result = self.result(&build, &frontend, returned).await;
+        let result = self.result(&build, (&frontend, definition), returned).await;
         build.status.finish();
         tokio::spawn(async move {
             tokio::time::sleep(AFTERWARDS).await;
@@ -122,10 +141,17 @@ impl Server {
     async fn result(
         &self,
         build: &Arc<Build>,
-        frontend: &str,
+        (frontend, definition): (&str, Option<pb::Definition>),
         returned: tokio::sync::oneshot::Receiver<Result<Outcome, Status>>,
     ) -> Result<HashMap<String, String>, Status> {
-        let outcome = if frontend.is_empty() {
+        let outcome = if let Some(definition) = definition {
+            if !frontend.is_empty() {
+                return Err(Status::invalid_argument(
+                    "cannot solve with both Definition and Frontend specified",
+                ));
+            }
+            llb::solve(self, build, &definition).await?
+        } else if frontend.is_empty() {
             // The client drives the build itself and says how it ended.
             returned.await.map_err(|_| Status::cancelled("the client has gone"))??
         } else {
@@ -140,8 +166,16 @@ impl Server {
             |key: &str, value: &str| (format!("org.mobyproject.buildkit.worker.{key}"), value.to_owned());
         WorkerRecord {
             id: self.worker_id.clone(),
-            labels: HashMap::from([label("executor", "kiln"), label("snapshotter", "overlayfs")]),
-            platforms: vec![platform(&self.platform)],
+            labels: [label("executor", "kiln"), label("snapshotter", "overlayfs")]
+                .into_iter()
+                .chain(self.labels.clone())
+                .collect(),
+            platforms: if self.platforms.is_empty() {
+                vec![platform(&self.platform)]
+            } else {
+                self.platforms.iter().map(|text| platform(text)).collect()
+            },
+            gc_policy: self.policies.iter().map(Policy::message).collect(),
             buildkit_version: Some(self.buildkit_version()),
             ..WorkerRecord::default()
         }
@@ -155,6 +189,37 @@ impl Server {
             dockerfile_version: DOCKERFILE_VERSION.to_owned(),
         }
     }
+}
+
+/// A build that the log tells of.
+struct Told {
+    log: Log,
+    build: String,
+    began: Instant,
+}
+
+impl Told {
+    fn begin(server: &Server, build: &str) -> Self {
+        (server.log)(&format!("build {build} begins ({} under way)", server.running.count()));
+        Self { log: Arc::clone(&server.log), build: build.to_owned(), began: Instant::now() }
+    }
+
+    fn end<T>(self, result: &Result<T, Status>) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let how = match result {
+            Ok(_) => "is done".to_owned(),
+            Err(status) => format!("failed: {}", status.message()),
+        };
+        (self.log)(&format!("build {} {how} ({seconds:.1} s)", self.build));
+    }
+}
+
+/// Work that blocks, beside everything else.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Status::internal(format!("the work ended without a result: {error}")))?
 }
 
 /// Where the result goes, in old clients' words or new ones'.

@@ -1,13 +1,13 @@
-//! Listening: addresses as clients write them, and everything that is answered there.
+//! A daemon's life: it answers wherever it listens, and stops when the builds that are under way have ended.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Transport;
-use tonic::transport::server::Router;
+use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::api::control::control_server::ControlServer;
 use crate::api::gateway::llb_bridge_server::LlbBridgeServer;
@@ -16,6 +16,7 @@ use crate::api::grpc::health::v1::health_server::{Health, HealthServer};
 use crate::api::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use crate::bridge::BridgeService;
 use crate::control::ControlService;
+use crate::listen::{Doors, ListenError, Listener, ListenerKind, Open};
 use crate::server::{Server, ServerOptions};
 
 /// Largest message, both ways.
@@ -24,82 +25,72 @@ const MAX_MESSAGE: usize = 16 << 20;
 /// Window of one stream and of a whole connection, in bytes: sessions carry files.
 const WINDOW: u32 = 4 << 20;
 
-/// Where a daemon is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// `unix://PATH`.
-    Unix(PathBuf),
-    /// `tcp://HOST:PORT`.
-    Tcp(String),
-}
+/// How long clients that have nothing to wait for may take to go when the daemon stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often a silent network connection is asked whether anybody is there, and how long the answer may take.
+const ALIVE_INTERVAL: Duration = Duration::from_mins(1);
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Calls of one connection at a time: a client has a handful for each of its builds.
+const MAX_STREAMS: u32 = 4096;
 
 /// Why a daemon does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is none.
-    #[error("`{text}` is no address: unix:///PATH or tcp://HOST:PORT is meant")]
-    Address {
-        /// As given.
-        text: String,
-    },
-    /// It cannot be listened at.
-    #[error("cannot listen at {address}")]
-    Listen {
+    /// It cannot be reached.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Serving failed.
+    #[error("the server at {address} stopped")]
+    Transport {
         /// Where.
         address: String,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: tonic::transport::Error,
     },
-    /// Serving failed.
-    #[error("the server stopped")]
-    Transport(#[from] tonic::transport::Error),
 }
 
-impl Address {
-    /// Reads an address.
-    pub fn parse(text: &str) -> Result<Self, ServeError> {
-        match text.split_once("://") {
-            Some(("unix", path)) if path.starts_with('/') => Ok(Self::Unix(PathBuf::from(path))),
-            Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
-            _ => Err(ServeError::Address { text: text.to_owned() }),
-        }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
-        }
-    }
-}
-
-/// Serves at all addresses until `stop` is cancelled and the builds that were under way have ended.
+/// Serves wherever the doors are, until `stop` is cancelled and the builds that were under way have ended. `listening` is
+/// called once clients can come.
 pub async fn serve(
     options: ServerOptions,
-    addresses: &[Address],
+    doors: Doors,
     stop: CancellationToken,
     listening: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let server = Arc::new(Server::new(options));
-    let mut serving = tokio::task::JoinSet::new();
-    for address in addresses {
-        let failed = |source| ServeError::Listen { address: address.to_string(), source };
-        let (router, stop) = (router(&server), stop.clone());
-        match address {
-            Address::Unix(path) => {
-                let listener = UnixListenerStream::new(bind(path).map_err(failed)?);
-                serving.spawn(router.serve_with_incoming_shutdown(listener, stop.cancelled_owned()));
-            }
-            Address::Tcp(name) => {
-                let listener = TcpListenerStream::new(TcpListener::bind(name).await.map_err(failed)?);
-                serving.spawn(router.serve_with_incoming_shutdown(listener, stop.cancelled_owned()));
-            }
-        }
+    let open = doors.open().await?;
+    for address in open.strangers() {
+        (server.log)(&format!(
+            "warning: whoever reaches {address} can build here: --tlscert, --tlskey and --tlscacert keep strangers out"
+        ));
+    }
+    // Their names last as long as this does.
+    let Open { listeners, files: _files } = open;
+    let end = CancellationToken::new();
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        serving.spawn(one(Arc::clone(&server), listener, end.clone()));
     }
     listening();
+    let stopped = async {
+        stop.cancelled().await;
+        server.running.stop().await;
+    };
+    tokio::select! {
+        () = stopped => {}
+        ended = first_failure(&mut serving) => return ended,
+    }
+    end.cancel();
+    let farewell = tokio::time::timeout(FAREWELL, first_failure(&mut serving)).await;
+    // Who is still there after that waits for nothing.
+    farewell.unwrap_or(Ok(()))
+}
+
+/// Ends with the first listener that fails, or when all have ended.
+async fn first_failure(serving: &mut JoinSet<Result<(), ServeError>>) -> Result<(), ServeError> {
     while let Some(served) = serving.join_next().await {
         // A task that panicked has no answer; the others go on.
         if let Ok(result) = served {
@@ -109,28 +100,38 @@ pub async fn serve(
     Ok(())
 }
 
-/// A socket that only this user and its group may use. A socket that nobody listens at is replaced.
-fn bind(path: &PathBuf) -> std::io::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
+async fn one(server: Arc<Server>, listener: Listener, end: CancellationToken) -> Result<(), ServeError> {
+    let Listener { address, kind, tls } = listener;
+    let failed = |source| ServeError::Transport { address: address.clone(), source };
+    let end = end.cancelled_owned();
+    match kind {
+        ListenerKind::Unix(listener) => {
+            let incoming = UnixListenerStream::new(listener);
+            let router = router(&server, Transport::builder());
+            router.serve_with_incoming_shutdown(incoming, end).await.map_err(failed)
+        }
+        ListenerKind::Tcp(listener) => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let mut transport = Transport::builder()
+                .http2_keepalive_interval(Some(ALIVE_INTERVAL))
+                .http2_keepalive_timeout(Some(ALIVE_TIMEOUT));
+            if let Some(tls) = tls {
+                transport = transport.tls_config(tls).map_err(failed)?;
+            }
+            router(&server, transport).serve_with_incoming_shutdown(incoming, end).await.map_err(failed)
+        }
     }
-    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
 }
 
-fn router(server: &Arc<Server>) -> Router {
+fn router(server: &Arc<Server>, transport: Transport) -> Router {
     let control = ControlServer::new(ControlService(Arc::clone(server)))
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let bridge = LlbBridgeServer::new(BridgeService(Arc::clone(server)))
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
-    Transport::builder()
+    transport
+        .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .add_service(control)

@@ -1,5 +1,6 @@
 //! What all calls of one daemon share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,19 @@ use kiln_registry::{Login, LoginAnswer, Logins};
 use tonic::Status;
 
 use crate::build::Build;
+use crate::collect::Collector;
 use crate::contexts::Contexts;
 use crate::rendezvous::Rendezvous;
+use crate::running::Running;
 use crate::session::{Session, Sessions, services};
+use crate::usage::Policy;
 
 /// How a client knows Docker's own registry.
 const HUB: &str = "docker.io";
 const HUB_HOST: &str = "registry-1.docker.io";
+
+/// Takes what the daemon has to say, a line at a time.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a daemon is made of.
 #[derive(Clone)]
@@ -30,6 +37,18 @@ pub struct ServerOptions {
     pub version: String,
     /// Names this daemon for its clients; the same after a restart.
     pub worker_id: String,
+    /// What it is said to be, beside what it says of itself.
+    pub labels: BTreeMap<String, String>,
+    /// Platforms that clients are told of; this machine's if there are none.
+    pub platforms: Vec<String>,
+    /// What clients may grant their builds.
+    pub entitlements: Vec<String>,
+    /// How it makes room by itself, one after another.
+    pub policies: Vec<Policy>,
+    /// Where it tells what goes wrong beside the builds.
+    pub log: Log,
+    /// Tell of each build, too.
+    pub verbose: bool,
 }
 
 /// One daemon.
@@ -39,6 +58,14 @@ pub(crate) struct Server {
     pub(crate) platform: String,
     pub(crate) version: String,
     pub(crate) worker_id: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) platforms: Vec<String>,
+    pub(crate) entitlements: Vec<String>,
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) log: Log,
+    pub(crate) verbose: bool,
+    pub(crate) collector: Collector,
+    pub(crate) running: Arc<Running>,
     pub(crate) sessions: Sessions,
     pub(crate) builds: Arc<Rendezvous<Arc<Build>>>,
 }
@@ -52,6 +79,14 @@ impl Server {
             platform: options.platform,
             version: options.version,
             worker_id: options.worker_id,
+            labels: options.labels,
+            platforms: options.platforms,
+            entitlements: options.entitlements,
+            policies: options.policies,
+            log: options.log,
+            verbose: options.verbose,
+            collector: Collector::default(),
+            running: Arc::default(),
             sessions: Sessions::default(),
             builds: Arc::default(),
         }

@@ -22,7 +22,7 @@ pub mod unsupported;
 pub mod why;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -30,7 +30,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use build::BuildFlags;
 use images::{HistoryFlags, ImagesFlags, InspectFlags, RemoveFlags, TagFlags, VersionFlags};
 use run::RunFlags;
-use serve::ServeFlags;
+use serve::{DaemonLine, ServeFlags};
 use storage::{CacheCommand, DiskUsageFlags, PruneFlags, SummaryFlags};
 use transfer::{LoadFlags, PullFlags, PushFlags, SaveFlags};
 use why::WhyFlags;
@@ -238,11 +238,36 @@ pub enum Stop {
 
 /// Reads the arguments, program name first.
 pub fn parse(args: &[OsString]) -> Result<Cli, Stop> {
+    let program = args.first().map(Path::new).and_then(Path::file_name);
+    if program.is_some_and(|name| name == serve::DAEMON) {
+        return daemon(args);
+    }
     let mut command = boolean::with_go_booleans(Cli::command());
     let matches = command.try_get_matches_from_mut(args).map_err(|error| stop(&error, args))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| stop(&error, args))?;
     cli.command = cli.command.ungrouped();
     Ok(cli)
+}
+
+/// The line of a binary that is called as BuildKit's daemon.
+fn daemon(args: &[OsString]) -> Result<Cli, Stop> {
+    let read = || {
+        let matches = boolean::with_go_booleans(DaemonLine::command()).try_get_matches_from_mut(args)?;
+        DaemonLine::from_arg_matches(&matches)
+    };
+    let line = read().map_err(|error| {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            return Stop::Show(error.render().to_string());
+        }
+        let (message, hint) = split_rendered(&error.render().to_string());
+        let hint = hint.or_else(|| Some("`buildkitd --help` shows how it is used".to_owned()));
+        Stop::Usage { message, hint, run: false }
+    })?;
+    let DaemonLine { root, config, serve } = line;
+    Ok(Cli {
+        global: GlobalFlags { root, config, ..GlobalFlags::default() },
+        command: Command::Serve(ServeFlags { as_buildkitd: true, ..serve }),
+    })
 }
 
 /// The command words of the line: `["image", "ls"]`. Values of global flags may be among them, which
