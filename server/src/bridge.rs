@@ -1,10 +1,14 @@
 //! The calls of a client that drives its build itself: it asks for frontends and files, and returns what it made of them.
 
+mod files;
+mod sources;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::{Request, Response, Status};
+use kiln_graph::image::ImageConfig;
+use tonic::{Code, Request, Response, Status};
 
 use crate::api::control::VertexWarning;
 use crate::api::control::apicaps::ApiCap;
@@ -17,9 +21,12 @@ use crate::api::gateway::{
     ResolveSourceMetaResponse, Result as PbResult, ReturnRequest, ReturnResponse, SolveRequest,
     SolveResponse, StatFileRequest, StatFileResponse, WarnRequest, WarnResponse,
 };
-use crate::build::{Build, Outcome};
+use crate::api::pb::Definition;
+use crate::build::{Build, Outcome, Solved};
+use crate::failure::told;
+use crate::frontend::dockerfile::CONFIG;
 use crate::server::Server;
-use crate::{failure, frontend};
+use crate::{failure, frontend, llb};
 
 /// How long a call waits for its build to begin.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -28,6 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const CAPABILITIES: &[&str] = &[
     "solve.base",
     "solve.inlinereturn",
+    "resolveimage",
+    "readfile",
+    "readdir",
+    "statfile",
+    "source.metaresolver",
+    "reference.output",
     "return",
     "returnmap",
     "proto.refarray",
@@ -55,48 +68,62 @@ impl BridgeService {
 impl LlbBridge for BridgeService {
     async fn resolve_image_config(
         &self,
-        _request: Request<ResolveImageConfigRequest>,
+        request: Request<ResolveImageConfigRequest>,
     ) -> Result<Response<ResolveImageConfigResponse>, Status> {
-        Err(Status::unimplemented("ResolveImageConfig is not answered yet"))
+        let build = self.build(&request).await?;
+        Ok(Response::new(sources::image_config(&self.0, &build, request.into_inner()).await?))
     }
 
     async fn resolve_source_meta(
         &self,
-        _request: Request<ResolveSourceMetaRequest>,
+        request: Request<ResolveSourceMetaRequest>,
     ) -> Result<Response<ResolveSourceMetaResponse>, Status> {
-        Err(Status::unimplemented("ResolveSourceMeta is not answered yet"))
+        let build = self.build(&request).await?;
+        Ok(Response::new(sources::meta(&self.0, &build, request.into_inner()).await?))
     }
 
     async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
         let build = self.build(&request).await?;
         let request = request.into_inner();
+        let definition = request.definition.filter(|definition| !definition.def.is_empty());
         let outcome = if request.frontend.is_empty() {
-            if request.definition.as_ref().is_some_and(|definition| !definition.def.is_empty()) {
-                return Err(Status::unimplemented("graphs in place of a frontend are not solved yet"));
+            match &definition {
+                Some(definition) => llb::solve(&self.0, &build, definition).await?,
+                None => Outcome::default(),
             }
-            Outcome::default()
+        } else if definition.is_some() {
+            return Err(Status::invalid_argument("cannot solve with both Definition and Frontend specified"));
         } else {
-            frontend::solve(&self.0, &build, &request.frontend, &request.frontend_opt).await?
+            {
+                let attributes = frontend::with_imports(request.frontend_opt, request.cache_imports);
+                frontend::solve(&self.0, &build, &request.frontend, &attributes).await?
+            }
         };
-        Ok(Response::new(answer(&build, outcome, request.allow_result_array_ref)))
+        Ok(Response::new(answer(&build, outcome, definition.as_ref(), request.allow_result_array_ref)))
     }
 
     async fn read_file(
         &self,
-        _request: Request<ReadFileRequest>,
+        request: Request<ReadFileRequest>,
     ) -> Result<Response<ReadFileResponse>, Status> {
-        Err(Status::unimplemented("ReadFile is not answered yet"))
+        let build = self.build(&request).await?;
+        let data = files::read(&self.0, &build, request.into_inner()).await?;
+        Ok(Response::new(ReadFileResponse { data }))
     }
 
-    async fn read_dir(&self, _request: Request<ReadDirRequest>) -> Result<Response<ReadDirResponse>, Status> {
-        Err(Status::unimplemented("ReadDir is not answered yet"))
+    async fn read_dir(&self, request: Request<ReadDirRequest>) -> Result<Response<ReadDirResponse>, Status> {
+        let build = self.build(&request).await?;
+        let entries = files::list(&self.0, &build, request.into_inner()).await?;
+        Ok(Response::new(ReadDirResponse { entries }))
     }
 
     async fn stat_file(
         &self,
-        _request: Request<StatFileRequest>,
+        request: Request<StatFileRequest>,
     ) -> Result<Response<StatFileResponse>, Status> {
-        Err(Status::unimplemented("StatFile is not answered yet"))
+        let build = self.build(&request).await?;
+        let stat = files::look(&self.0, &build, request.into_inner()).await?;
+        Ok(Response::new(StatFileResponse { stat: Some(stat) }))
     }
 
     async fn evaluate(
@@ -124,7 +151,7 @@ impl LlbBridge for BridgeService {
         let request = request.into_inner();
         let result = match (request.error, request.result) {
             (Some(error), _) => Err(failure::returned(error)),
-            (None, Some(result)) => returned(&build, result),
+            (None, Some(result)) => returned(&self.0, &build, result),
             (None, None) => Ok(Outcome::default()),
         };
         build.returns(result)?;
@@ -145,10 +172,10 @@ impl LlbBridge for BridgeService {
 }
 
 /// A solved result, with names for what it consists of.
-fn answer(build: &Build, outcome: Outcome, array: bool) -> SolveResponse {
+fn answer(build: &Build, outcome: Outcome, definition: Option<&Definition>, array: bool) -> SolveResponse {
     let mut named: Vec<(String, String)> =
         outcome.images.into_iter().map(|(platform, solved)| (platform, build.keep(solved))).collect();
-    let reference = |id: String| Ref { id, def: None };
+    let reference = |id: String| Ref { id, def: definition.cloned() };
     let refs = match named.as_mut_slice() {
         [] => array.then(|| Refs::Ref(Ref::default())),
         [(platform, id)] if platform.is_empty() => {
@@ -165,7 +192,7 @@ fn answer(build: &Build, outcome: Outcome, array: bool) -> SolveResponse {
 }
 
 /// What a client returned, with what its names stand for.
-fn returned(build: &Build, result: PbResult) -> Result<Outcome, Status> {
+fn returned(server: &Server, build: &Build, result: PbResult) -> Result<Outcome, Status> {
     let named: Vec<(String, String)> = match result.result {
         None => Vec::new(),
         Some(Refs::RefDeprecated(id)) => vec![(String::new(), id)],
@@ -174,7 +201,31 @@ fn returned(build: &Build, result: PbResult) -> Result<Outcome, Status> {
         Some(Refs::Refs(refs)) => refs.refs.into_iter().map(|(key, reference)| (key, reference.id)).collect(),
     };
     let named = named.into_iter().filter(|(_, id)| !id.is_empty());
-    let images = named.map(|(platform, id)| Ok((platform, build.solved(&id)?)));
+    let images = named.map(|(platform, id)| {
+        let solved = configured(server, build.solved(&id)?, &platform, &result.metadata)?;
+        Ok((platform, solved))
+    });
     let images = images.collect::<Result<_, Status>>()?;
     Ok(Outcome { images, metadata: result.metadata })
+}
+
+/// A result with the configuration that the client gives it, if it gives it one.
+fn configured(
+    server: &Server,
+    solved: Arc<Solved>,
+    platform: &str,
+    metadata: &HashMap<String, Vec<u8>>,
+) -> Result<Arc<Solved>, Status> {
+    let own = metadata.get(&format!("{CONFIG}/{platform}")).or_else(|| metadata.get(CONFIG));
+    let Some(given) = own.filter(|given| **given != solved.config && !given.is_empty()) else {
+        return Ok(solved);
+    };
+    let config: ImageConfig = serde_json::from_slice(given).map_err(|error| {
+        Status::invalid_argument(format!("{CONFIG} is not an image's configuration: {error}"))
+    })?;
+    let images = server.builder.images();
+    let record = images.configured(&solved.record, config).map_err(|error| told(Code::Internal, &error))?;
+    let config = images.config(&record).map_err(|error| told(Code::Internal, &error))?;
+    let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
+    Ok(Arc::new(Solved { record, config }))
 }

@@ -1,0 +1,167 @@
+//! Files of what was solved, as clients ask for them: read, listed, looked at. Paths are resolved beneath the result's root,
+//! whatever links it holds.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use kiln_builder::images::ImageFiles;
+use kiln_cache::{Node, NodeKind};
+use kiln_graph::pattern::Glob;
+use tonic::{Code, Status};
+
+use crate::api::files::Stat;
+use crate::api::gateway::{ReadDirRequest, ReadFileRequest, StatFileRequest};
+use crate::build::Build;
+use crate::failure::told;
+use crate::server::Server;
+
+/// Largest answer: what fits into a message.
+const MAX_FILE: u64 = (16 << 20) - 4096;
+
+/// Bits of Go's `os.FileMode` beside the permissions.
+const GO_DIRECTORY: u32 = 1 << 31;
+const GO_SYMLINK: u32 = 1 << 27;
+const GO_DEVICE: u32 = 1 << 26;
+const GO_FIFO: u32 = 1 << 25;
+const GO_SOCKET: u32 = 1 << 24;
+const GO_SET_UID: u32 = 1 << 23;
+const GO_SET_GID: u32 = 1 << 22;
+const GO_CHARACTER: u32 = 1 << 21;
+const GO_STICKY: u32 = 1 << 20;
+
+/// The bytes of a regular file, or a part of them.
+pub(super) async fn read(
+    server: &Server,
+    build: &Arc<Build>,
+    request: ReadFileRequest,
+) -> Result<Vec<u8>, Status> {
+    let files = open(server, build, &request.r#ref, request.mount_index).await?;
+    beside(move || {
+        let path = Path::new(&request.file_path);
+        let node = found(&files, path, "open")?;
+        if node.kind != NodeKind::File {
+            return Err(Status::failed_precondition(format!("open {}: not a regular file", path.display())));
+        }
+        let range = request.range.unwrap_or_default();
+        let offset = u64::try_from(range.offset).unwrap_or_default();
+        let left = node.size.saturating_sub(offset);
+        let length =
+            u64::try_from(range.length).ok().filter(|length| *length > 0).map_or(left, |it| it.min(left));
+        if length > MAX_FILE {
+            let text =
+                format!("{}: {length} bytes are more than one answer holds; ask for a range", path.display());
+            return Err(Status::resource_exhausted(text));
+        }
+        let mut file = files.view.open(&node).map_err(|error| told(Code::Internal, &error))?;
+        let mut bytes = Vec::new();
+        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(length).read_to_end(&mut bytes));
+        read.map_err(|error| told(Code::Internal, &error))?;
+        Ok(bytes)
+    })
+    .await
+}
+
+/// What is in a directory; with a pattern, only names that match it.
+pub(super) async fn list(
+    server: &Server,
+    build: &Arc<Build>,
+    request: ReadDirRequest,
+) -> Result<Vec<Stat>, Status> {
+    let pattern = Some(request.include_pattern.as_str()).filter(|pattern| !pattern.is_empty());
+    let glob =
+        pattern.map(Glob::new).transpose().map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let files = open(server, build, &request.r#ref, request.mount_index).await?;
+    beside(move || {
+        let path = Path::new(&request.dir_path);
+        let resolved = files.view.resolve(path, true).map_err(|error| told(Code::Unknown, &error))?;
+        let node = resolved.node.ok_or_else(|| missing(path, "open"))?;
+        if node.kind != NodeKind::Directory {
+            return Err(Status::failed_precondition(format!("readdir {}: not a directory", path.display())));
+        }
+        let entries = files.view.read_dir(&resolved.path).map_err(|error| told(Code::Internal, &error))?;
+        let named = entries.into_iter().filter_map(|(name, node)| Some((name.into_string().ok()?, node)));
+        let wanted = named.filter(|(name, _)| glob.as_ref().is_none_or(|glob| glob.matches(name)));
+        Ok(wanted.map(|(name, node)| stat(name, &node)).collect())
+    })
+    .await
+}
+
+/// What lies at a path; a link there is not followed.
+pub(super) async fn look(
+    server: &Server,
+    build: &Arc<Build>,
+    request: StatFileRequest,
+) -> Result<Stat, Status> {
+    let files = open(server, build, &request.r#ref, request.mount_index).await?;
+    beside(move || {
+        let path = Path::new(&request.path);
+        let resolved = files.view.resolve(path, false).map_err(|error| told(Code::Unknown, &error))?;
+        let node = resolved.node.ok_or_else(|| missing(path, "lstat"))?;
+        let name = resolved.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(stat(name.unwrap_or_else(|| "/".to_owned()), &node))
+    })
+    .await
+}
+
+async fn open(server: &Server, build: &Arc<Build>, name: &str, mount: i32) -> Result<ImageFiles, Status> {
+    if mount != 0 {
+        return Err(Status::unimplemented("MountIndex: only the root of a result can be read"));
+    }
+    let solved = build.solved(name)?;
+    let session = server.sessions.get(&build.session).await?;
+    let (progress, told_all) = crate::progress::of(build);
+    let files = server.builder_for(&session).images().files(&solved.record, &progress).await;
+    drop(progress);
+    told_all.wait().await;
+    files.map_err(|error| told(Code::Unknown, &error))
+}
+
+fn found(files: &ImageFiles, path: &Path, call: &str) -> Result<Node, Status> {
+    let resolved = files.view.resolve(path, true).map_err(|error| told(Code::Unknown, &error))?;
+    resolved.node.ok_or_else(|| missing(path, call))
+}
+
+/// In the words that Go's library has for it, which clients look for.
+fn missing(path: &Path, call: &str) -> Status {
+    Status::not_found(format!("{call} {}: no such file or directory", path.display()))
+}
+
+fn stat(path: String, node: &Node) -> Stat {
+    let link = node.link_target.as_deref().unwrap_or(Path::new(""));
+    Stat {
+        path,
+        mode: go_mode(node),
+        uid: node.uid,
+        gid: node.gid,
+        size: if node.kind == NodeKind::File { i64::try_from(node.size).unwrap_or(i64::MAX) } else { 0 },
+        mod_time: node.mtime.saturating_mul(1_000_000_000).saturating_add(i64::from(node.mtime_nsec)),
+        linkname: String::from_utf8_lossy(link.as_os_str().as_bytes()).into_owned(),
+        devmajor: i64::from(node.rdev.0),
+        devminor: i64::from(node.rdev.1),
+        ..Stat::default()
+    }
+}
+
+fn go_mode(node: &Node) -> u32 {
+    let kind = match node.kind {
+        NodeKind::File => 0,
+        NodeKind::Directory => GO_DIRECTORY,
+        NodeKind::Symlink => GO_SYMLINK,
+        NodeKind::BlockDevice => GO_DEVICE,
+        NodeKind::CharDevice => GO_DEVICE | GO_CHARACTER,
+        NodeKind::Fifo => GO_FIFO,
+        NodeKind::Socket => GO_SOCKET,
+    };
+    let special = [(0o4000, GO_SET_UID), (0o2000, GO_SET_GID), (0o1000, GO_STICKY)];
+    let special = special.into_iter().filter(|(bit, _)| node.mode & bit != 0).map(|(_, go)| go);
+    special.fold(kind | (node.mode & 0o777), |mode, bit| mode | bit)
+}
+
+/// Runs what reads the disk beside the threads that answer.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Status::internal("reading ended without a result"))?
+}

@@ -1,0 +1,94 @@
+//! A definition as it came, decoded: operations by digest, in an order in which inputs come first, without those that the
+//! result does not need.
+//!
+//! Pure, and total: whatever the bytes are, there is an answer, and nothing here recurses (CVE-2024-23650).
+
+use std::collections::{HashMap, HashSet};
+
+use prost::Message as _;
+
+use super::LlbError;
+use crate::api::pb;
+
+/// Most operations of one definition: several times as many as large builds have, and few enough for each to be looked at.
+const MAX_OPS: usize = 100_000;
+
+/// A result of an operation: its digest and the number of the output.
+pub(super) type Edge = (String, i64);
+
+/// The operations that a result needs.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    /// Inputs before the operations that take them.
+    pub(super) ops: Vec<(String, pb::Op)>,
+    /// What is asked for; nothing for an empty file system.
+    pub(super) result: Option<Edge>,
+    /// What is said of operations beside what they do.
+    pub(super) metadata: HashMap<String, pb::OpMetadata>,
+}
+
+impl Definition {
+    /// Decodes and sorts.
+    pub(crate) fn read(message: &pb::Definition) -> Result<Self, LlbError> {
+        let count = message.def.len();
+        if count > MAX_OPS {
+            return Err(LlbError::TooMany { count, most: MAX_OPS });
+        }
+        let mut ops = HashMap::with_capacity(count);
+        let mut last = None;
+        for (number, bytes) in message.def.iter().enumerate() {
+            let digest = digest(bytes);
+            let op = pb::Op::decode(bytes.as_slice()).map_err(|error| LlbError::Undecodable {
+                number,
+                digest: digest.clone(),
+                detail: error.to_string(),
+            })?;
+            last = Some(digest.clone());
+            ops.insert(digest, op);
+        }
+        let end = last.and_then(|digest| ops.remove(&digest)).ok_or(LlbError::Empty)?;
+        let result = match end.inputs.as_slice() {
+            // An empty file system has no operation that makes it.
+            [] if end.op.is_none() && count == 1 => None,
+            [input] if end.op.is_none() => Some((input.digest.clone(), input.index)),
+            inputs => return Err(LlbError::NoResult { count: inputs.len() }),
+        };
+        let ops = match &result {
+            Some((digest, _)) => sorted(ops, digest)?,
+            None => Vec::new(),
+        };
+        Ok(Self { ops, result, metadata: message.metadata.clone() })
+    }
+}
+
+/// The operations that `target` needs, inputs first.
+fn sorted(mut ops: HashMap<String, pb::Op>, target: &str) -> Result<Vec<(String, pb::Op)>, LlbError> {
+    let mut order = Vec::new();
+    let (mut begun, mut done) = (HashSet::new(), HashSet::new());
+    let mut stack = vec![target.to_owned()];
+    while let Some(digest) = stack.last().cloned() {
+        if done.contains(&digest) {
+            stack.pop();
+            continue;
+        }
+        let op = ops.get(&digest).ok_or_else(|| LlbError::MissingInput { digest: digest.clone() })?;
+        let waiting: Vec<&String> =
+            op.inputs.iter().map(|input| &input.digest).filter(|input| !done.contains(*input)).collect();
+        if waiting.is_empty() {
+            stack.pop();
+            done.insert(digest.clone());
+            order.push(digest);
+        } else if begun.insert(digest.clone()) {
+            stack.extend(waiting.into_iter().cloned());
+        } else {
+            // A digest that is made of itself: only a broken hash gives one.
+            return Err(LlbError::Cycle { digest });
+        }
+    }
+    Ok(order.into_iter().filter_map(|digest| ops.remove_entry(&digest)).collect())
+}
+
+/// The name of an operation: the digest of its bytes.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    kiln_cache::digest_of(bytes).to_string()
+}

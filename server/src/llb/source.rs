@@ -1,0 +1,231 @@
+//! Source operations: images, directories at the client, repositories, files of web servers.
+
+use std::collections::BTreeMap;
+
+use kiln_graph::op::{Git, Http, Op, Source};
+use kiln_graph::{VertexId, redact};
+
+use super::LlbError;
+use super::definition::digest;
+use super::lower::{About, Local, Lowering};
+use crate::api::pb;
+
+/// The attributes that are understood, by the schemes of the identifiers they go with.
+const IMAGE: &[&str] = &[RESOLVE_MODE, "image.recordtype", "image.checksum"];
+const LOCAL: &[&str] = &[
+    LOCAL_SESSION,
+    "local.unique",
+    LOCAL_INCLUDE,
+    LOCAL_FOLLOW,
+    LOCAL_EXCLUDE,
+    LOCAL_HINT,
+    // Which files are sent again is decided here.
+    "local.differ",
+];
+const GIT: &[&str] = &[
+    GIT_KEEP,
+    GIT_URL,
+    GIT_CHECKSUM,
+    GIT_SKIP_SUBMODULES,
+    GIT_TIMES,
+    GIT_BY_COMMIT,
+    // The defaults of the client's library name secrets that need not exist, and keys of hosts that git checks by itself.
+    "git.authtokensecret",
+    "git.authheadersecret",
+    "git.knownsshhosts",
+    "git.mountsshsock",
+];
+const HTTP: &[&str] = &[HTTP_CHECKSUM, HTTP_FILENAME];
+
+const RESOLVE_MODE: &str = "image.resolvemode";
+const LOCAL_SESSION: &str = "local.session";
+const LOCAL_INCLUDE: &str = "local.includepattern";
+const LOCAL_FOLLOW: &str = "local.followpaths";
+const LOCAL_EXCLUDE: &str = "local.excludepatterns";
+const LOCAL_HINT: &str = "local.sharedkeyhint";
+const GIT_KEEP: &str = "git.keepgitdir";
+const GIT_URL: &str = "git.fullurl";
+const GIT_CHECKSUM: &str = "git.checksum";
+const GIT_SKIP_SUBMODULES: &str = "git.skipsubmodules";
+const GIT_TIMES: &str = "git.mtime";
+const GIT_BY_COMMIT: &str = "git.fetchbycommit";
+const HTTP_CHECKSUM: &str = "http.checksum";
+const HTTP_FILENAME: &str = "http.filename";
+
+/// Lowers a source operation.
+pub(super) fn lower(
+    lowering: &mut Lowering,
+    about: &About<'_>,
+    op: &pb::SourceOp,
+) -> Result<VertexId, LlbError> {
+    let (source, name) = source(lowering, about, op)?;
+    lowering.add(about, about.vertex(Op::Source(source), Vec::new(), name))
+}
+
+/// What the operation stands for, and how it is shown.
+fn source(
+    lowering: &mut Lowering,
+    about: &About<'_>,
+    op: &pb::SourceOp,
+) -> Result<(Source, String), LlbError> {
+    let identifier = op.identifier.as_str();
+    let Some((scheme, rest)) = identifier.split_once("://") else {
+        return Err(about.wrong("identifier", format!("`{identifier}` has no scheme")));
+    };
+    let attributes = Attributes { about, op };
+    match scheme {
+        "docker-image" => {
+            attributes.only(IMAGE)?;
+            lowering.pulls |= attributes.get(RESOLVE_MODE) == Some("pull");
+            Ok((image(about, rest, attributes.get("image.checksum"))?, identifier.to_owned()))
+        }
+        "local" => {
+            attributes.only(LOCAL)?;
+            local(lowering, &attributes, rest)
+        }
+        "git" => {
+            attributes.only(GIT)?;
+            let git = git(&attributes, rest)?;
+            let shown = redact(&git.remote);
+            Ok((Source::Git(git), shown))
+        }
+        "http" | "https" => {
+            attributes.only(HTTP)?;
+            let http = http(&attributes, identifier)?;
+            Ok((Source::Http(http), redact(identifier)))
+        }
+        "oci-layout" => Err(about.unsupported(
+            "identifier",
+            format!(
+                "`{identifier}`: images of a client's OCI layout are not read; load the image into the store"
+            ),
+        )),
+        other => Err(about.unsupported("identifier", format!("the scheme `{other}` is not known"))),
+    }
+}
+
+fn image(about: &About<'_>, reference: &str, checksum: Option<&str>) -> Result<Source, LlbError> {
+    if reference.is_empty() {
+        return Err(about.wrong("identifier", "it names no image"));
+    }
+    let reference = match checksum {
+        Some(digest) if !reference.contains('@') => format!("{reference}@{digest}"),
+        _ => reference.to_owned(),
+    };
+    Ok(Source::Image { reference, platform: about.platform.clone(), digest: None })
+}
+
+fn local(
+    lowering: &mut Lowering,
+    attributes: &Attributes<'_>,
+    name: &str,
+) -> Result<(Source, String), LlbError> {
+    if name.is_empty() {
+        return Err(attributes.about.wrong("identifier", "it names no directory"));
+    }
+    // A session may be given as `NAME:ID`.
+    let session = attributes.get(LOCAL_SESSION).filter(|session| !session.is_empty());
+    let mut local = Local {
+        name: name.to_owned(),
+        place: String::new(),
+        session: session.map(|session| session.rsplit(':').next().unwrap_or(session).to_owned()),
+        include: attributes.list(LOCAL_INCLUDE)?,
+        exclude: attributes.list(LOCAL_EXCLUDE)?,
+        follow: attributes.list(LOCAL_FOLLOW)?,
+        hint: attributes.get(LOCAL_HINT).unwrap_or_default().to_owned(),
+    };
+    // Other patterns make another directory, whoever has it.
+    let told = format!("{:?}", (&local.include, &local.exclude, &local.follow, &local.hint));
+    local.place = format!("{name} {}", digest(told.as_bytes()).trim_start_matches("sha256:"));
+    let context = match &local.session {
+        Some(session) => format!("{} of {session}", local.place),
+        None => local.place.clone(),
+    };
+    lowering.locals.insert(context.clone(), local);
+    // What is left out is not sent, so nothing is left to ignore.
+    Ok((Source::Context { name: context, ignore: Vec::new() }, format!("local://{name}")))
+}
+
+fn git(attributes: &Attributes<'_>, rest: &str) -> Result<Git, LlbError> {
+    let (remote, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (reference, subdir) = fragment.split_once(':').unwrap_or((fragment, ""));
+    let remote = attributes.get(GIT_URL).filter(|url| !url.is_empty()).unwrap_or(remote);
+    if remote.is_empty() {
+        return Err(attributes.about.wrong("identifier", "it names no repository"));
+    }
+    let transport = remote.contains("://") || remote.starts_with("git@");
+    let remote = if transport { remote.to_owned() } else { format!("https://{remote}") };
+    let subdir = subdir.trim_matches('/');
+    if subdir.split('/').any(|part| part == "..") {
+        return Err(attributes.about.wrong("identifier", format!("`{subdir}` leads out of the repository")));
+    }
+    let fetch_times = match attributes.get(GIT_TIMES) {
+        None | Some("" | "checkout") => true,
+        Some("commit") => false,
+        Some(other) => {
+            let detail = format!("`{other}` is neither checkout nor commit");
+            return Err(attributes.about.wrong(GIT_TIMES, detail));
+        }
+    };
+    let some = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
+    let checksum = attributes.get(GIT_CHECKSUM).and_then(some);
+    Ok(Git {
+        remote,
+        reference: some(reference),
+        subdir: some(subdir),
+        keep_git_dir: attributes.is_set(GIT_KEEP),
+        submodules: !attributes.is_set(GIT_SKIP_SUBMODULES),
+        by_commit: attributes.is_set(GIT_BY_COMMIT) && checksum.as_ref().is_some_and(|sum| sum.len() >= 40),
+        checksum,
+        fetch_times,
+    })
+}
+
+fn http(attributes: &Attributes<'_>, url: &str) -> Result<Http, LlbError> {
+    let named = attributes.get(HTTP_FILENAME).filter(|name| !name.is_empty());
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    let last = path.split_once('/').and_then(|(_, path)| path.rsplit('/').next());
+    let filename = named.or(last).filter(|name| !name.is_empty()).unwrap_or("download");
+    if filename.contains(['/', '\0']) || matches!(filename, "." | "..") {
+        return Err(attributes.about.wrong(HTTP_FILENAME, format!("`{filename}` is not the name of a file")));
+    }
+    let checksum = attributes.get(HTTP_CHECKSUM).filter(|sum| !sum.is_empty()).map(str::to_owned);
+    if let Some(sum) = checksum.as_ref().filter(|sum| !sum.starts_with("sha256:")) {
+        return Err(attributes.about.unsupported(HTTP_CHECKSUM, format!("`{sum}` is not a SHA-256 digest")));
+    }
+    Ok(Http { url: url.to_owned(), filename: filename.to_owned(), checksum })
+}
+
+/// The attributes of a source operation.
+struct Attributes<'a> {
+    about: &'a About<'a>,
+    op: &'a pb::SourceOp,
+}
+
+impl Attributes<'_> {
+    /// One that is not among these would be ignored.
+    fn only(&self, known: &[&str]) -> Result<(), LlbError> {
+        let sorted: BTreeMap<_, _> = self.op.attrs.iter().collect();
+        match sorted.into_keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(self.about.unsupported(name.as_str(), "the attribute is not known")),
+            None => Ok(()),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.op.attrs.get(name).map(String::as_str)
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.get(name) == Some("true")
+    }
+
+    /// A list of texts in JSON.
+    fn list(&self, name: &str) -> Result<Vec<String>, LlbError> {
+        let Some(text) = self.get(name).filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
+        serde_json::from_str::<Option<Vec<String>>>(text)
+            .map(Option::unwrap_or_default)
+            .map_err(|error| self.about.wrong(name, format!("not a list of texts in JSON: {error}")))
+    }
+}
