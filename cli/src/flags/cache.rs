@@ -334,10 +334,8 @@ impl Fields {
 
     fn finish(self, known: &[&str], more: &[&str]) -> Result<(), String> {
         let Some((key, _)) = self.pairs.first() else {
-            return match self.mounts.is_empty() {
-                true => Ok(()),
-                false => Err("mounts= belongs to --cache-to".to_owned()),
-            };
+            let is_fine = self.mounts.is_empty();
+            return if is_fine { Ok(()) } else { Err("mounts= belongs to --cache-to".to_owned()) };
         };
         let all: Vec<&str> = known.iter().chain(more).copied().collect();
         let kind = self.kind;

@@ -7,9 +7,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::support::bucket::{Bucket, KEY, SECRET};
+use crate::support::bucket::{Bucket, KEY, SECRET, spec};
 use crate::support::counter::Counter;
 use crate::support::environment::TestEnvironment;
 use crate::support::progress::Steps;
@@ -159,12 +158,12 @@ fn a_bucket_answers_a_whole_build() {
     let (one, two) = (TestEnvironment::new(), TestEnvironment::new());
     let (context, bucket) = (app(&one), Bucket::start());
     let keys = format!("access_key_id={KEY},secret_access_key={SECRET},prefix=team/,name=main");
-    let to = bucket.spec(&bucket.host, &format!("mode=max,{keys}"));
+    let to = spec(&bucket.host, &format!("mode=max,{keys}"));
     build(&one, &context, "app", &["--cache-to", &to]).ok();
     assert!(bucket.object("team/manifests/main").is_file());
     let door = Counter::before(&bucket.host);
     // The keys may be the environment's.
-    let from = bucket.spec(&door.host, "prefix=team/,name=main");
+    let from = spec(&door.host, "prefix=team/,name=main");
     let mut command = two.build_command(&context, "app", &["--cache-from", &from]);
     let second = run(command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET));
     assert_cached(&second, &two, &one);
@@ -173,7 +172,7 @@ fn a_bucket_answers_a_whole_build() {
     let ran = run(command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET));
     assert_eq!(ran.ok(), "tools\na\n");
 
-    let wrong = bucket.spec(&bucket.host, "access_key_id=a,secret_access_key=b");
+    let wrong = spec(&bucket.host, "access_key_id=a,secret_access_key=b");
     let three = TestEnvironment::new();
     let refused = build(&three, &context, "app", &["--cache-from", &wrong]);
     assert_eq!(steps(&refused).executed().len(), 8, "{refused}");
@@ -185,10 +184,10 @@ fn a_large_layer_goes_to_a_bucket_in_parts() {
     let (one, two, bucket) = (TestEnvironment::new(), TestEnvironment::new(), Bucket::start());
     let text = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nRUN head -c 40000000 /dev/urandom > /big && sha256sum /big > /sum\n";
     let context = one.dockerfile("large", text);
-    let spec = bucket.spec(&bucket.host, &format!("access_key_id={KEY},secret_access_key={SECRET}"));
-    build(&one, &context, "large", &["--cache-to", &spec]).ok();
+    let place = spec(&bucket.host, &format!("access_key_id={KEY},secret_access_key={SECRET}"));
+    build(&one, &context, "large", &["--cache-to", &place]).ok();
     let more = two.dockerfile("large", &format!("{text}RUN sha256sum -c /sum\n"));
-    let outcome = build(&two, &more, "large", &["--cache-from", &spec]);
+    let outcome = build(&two, &more, "large", &["--cache-from", &place]);
     assert_eq!(steps(&outcome).executed().len(), 1, "{outcome}");
     assert!(outcome.stderr.contains("and 40MB of layers fetched"), "{outcome}");
 }
@@ -282,9 +281,9 @@ impl Forged {
     }
 
     fn put(&self, bytes: &[u8]) -> (String, usize) {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(self.dir.join("blobs/sha256").join(&hex), bytes).unwrap();
-        (format!("sha256:{hex}"), bytes.len())
+        let digest = kiln_cache::digest_of(bytes);
+        fs::write(self.dir.join("blobs/sha256").join(digest.digest()), bytes).unwrap();
+        (digest.to_string(), bytes.len())
     }
 
     /// Makes these bytes the document, with everything around it right.
@@ -427,11 +426,11 @@ fn a_cache_is_carried_on_by_whoever_imports_it() {
     let cache = one.reference("shared/carried:cache");
     build(&one, &context, "app", &["--cache-to", &cache]).ok();
     let keys = format!("access_key_id={KEY},secret_access_key={SECRET}");
-    let to = bucket.spec(&bucket.host, &format!("mode=max,compression=zstd,force-compression=true,{keys}"));
+    let to = spec(&bucket.host, &format!("mode=max,compression=zstd,force-compression=true,{keys}"));
     let carried = build(&two, &context, "app", &["--cache-from", &cache, "--cache-to", &to]);
     assert_eq!(steps(&carried).executed(), [""; 0], "{carried}");
     assert!(carried.stderr.contains("5 blobs sent"), "{carried}");
-    let from = bucket.spec(&bucket.host, &keys);
+    let from = spec(&bucket.host, &keys);
     let last = build(&three, &context, "app", &["--cache-from", &from]);
     assert_cached(&last, &three, &one);
     let more = ["--cache-from", &from, "-o", "type=docker,dest=app.tar"];

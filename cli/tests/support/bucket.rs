@@ -42,17 +42,15 @@ impl Bucket {
         Bucket { host: host.recv().expect("the server starts"), dir }
     }
 
-    /// The value of a flag that names a cache in the bucket, spoken to at `host`.
-    pub fn spec(&self, host: &str, more: &str) -> String {
-        format!(
-            "type=s3,bucket={NAME},region=eu-north-1,endpoint_url=http://{host},use_path_style=true,{more}"
-        )
-    }
-
     /// The file in which an object is kept.
     pub fn object(&self, key: &str) -> PathBuf {
         self.dir.path().join(NAME).join(key)
     }
+}
+
+/// The value of a flag that names a cache in the bucket of the server at `host`.
+pub fn spec(host: &str, more: &str) -> String {
+    format!("type=s3,bucket={NAME},region=eu-north-1,endpoint_url=http://{host},use_path_style=true,{more}")
 }
 
 async fn serve(service: S3Service, ready: &std::sync::mpsc::Sender<String>) {
