@@ -26,7 +26,7 @@ impl View {
         push_steps(&mut todo, path);
         let mut here: Vec<u8> = Vec::new();
         // What lies at `here`; nothing once the path has left what exists.
-        let mut node = if self.trees.is_empty() { None } else { Some(self.root()?) };
+        let mut node = Some(self.root()?);
         let mut links = 0;
         while let Some(step) = todo.pop() {
             let name = match step {
@@ -66,7 +66,7 @@ impl View {
     /// What lies at a path without links.
     fn at(&self, path: &[u8]) -> Result<Option<Node>, ViewError> {
         if path.is_empty() {
-            return if self.trees.is_empty() { Ok(None) } else { self.root().map(Some) };
+            return self.root().map(Some);
         }
         let (dir, name) = split_path(path);
         match self.directory(dir) {

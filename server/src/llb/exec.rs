@@ -201,7 +201,8 @@ impl Mounts {
                 ExecMount::Ssh { id, target, access, required: !ssh.optional }
             }
         };
-        if mount.output != EMPTY && kind != MountType::Bind {
+        // Clients leave the field out for what can never be one.
+        if mount.output != EMPTY && matches!(kind, MountType::Cache | MountType::Tmpfs) {
             return Err(about.wrong("mounts", format!("the mount on {} cannot be an output", mount.dest)));
         }
         self.all.push(lowered);

@@ -135,7 +135,7 @@ pub(super) struct Lowering {
     outputs: HashMap<Edge, VertexId>,
     /// File systems made of what is none yet.
     roots: HashMap<VertexId, VertexId>,
-    pub(super) locals: BTreeMap<String, Local>,
+    locals: BTreeMap<String, Local>,
     scratch: Option<VertexId>,
     pub(super) pulls: bool,
 }
@@ -241,6 +241,21 @@ impl Lowering {
         let input = usize::try_from(number).ok().and_then(|number| inputs.get(number)).copied();
         let count = inputs.len();
         input.ok_or_else(|| about.wrong(field, format!("input {number} is not one of its {count} inputs")))
+    }
+
+    /// The name that a client's directory has in the graph: its own, unless there is another directory of that name.
+    pub(super) fn context(&mut self, local: Local) -> String {
+        let numbered = |number: usize| match number {
+            1 => local.name.clone(),
+            _ => format!("{} ({number})", local.name),
+        };
+        let mut number = 1;
+        while self.locals.get(&numbered(number)).is_some_and(|known| *known != local) {
+            number += 1;
+        }
+        let name = numbered(number);
+        self.locals.insert(name.clone(), local);
+        name
     }
 
     /// Adds a vertex whose inputs were lowered before.

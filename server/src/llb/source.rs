@@ -137,11 +137,7 @@ fn local(
     // Other patterns make another directory, whoever has it.
     let told = format!("{:?}", (&local.include, &local.exclude, &local.follow, &local.hint));
     local.place = format!("{name} {}", digest(told.as_bytes()).trim_start_matches("sha256:"));
-    let context = match &local.session {
-        Some(session) => format!("{} of {session}", local.place),
-        None => local.place.clone(),
-    };
-    lowering.locals.insert(context.clone(), local);
+    let context = lowering.context(local);
     // What is left out is not sent, so nothing is left to ignore.
     Ok((Source::Context { name: context, ignore: Vec::new() }, format!("local://{name}")))
 }
