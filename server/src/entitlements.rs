@@ -5,7 +5,7 @@ use tonic::Status;
 /// Everything that can be granted.
 pub const ENTITLEMENTS: [&str; 3] = ["network.host", "security.insecure", "device"];
 
-/// Refuses what the daemon does not allow, in the words that clients' scripts look for.
+/// Refuses what the daemon does not allow, in the words, and under the code, that clients' scripts look for.
 pub(crate) fn check(granted: &[String], allowed: &[String]) -> Result<(), Status> {
     for text in granted {
         let name = text.split_once('=').map_or(text.as_str(), |(name, _)| name);
@@ -14,7 +14,7 @@ pub(crate) fn check(granted: &[String], allowed: &[String]) -> Result<(), Status
         }
         if !allowed.iter().any(|allowed| allowed == name) {
             let message = format!("granting entitlement {name} is not allowed by build daemon configuration");
-            return Err(Status::permission_denied(message));
+            return Err(Status::unknown(message));
         }
     }
     Ok(())

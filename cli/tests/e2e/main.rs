@@ -11,6 +11,7 @@
 
 mod authentication;
 mod bad_input;
+mod buildkit;
 mod cache;
 mod check;
 mod commands;
@@ -29,6 +30,7 @@ mod idle;
 mod interrupt;
 mod key_table;
 mod keys;
+mod linked;
 mod mounts;
 mod named_contexts;
 mod rawjson;

@@ -39,6 +39,7 @@ fn package(program: &str) -> &str {
         "xz" => "xz-utils",
         "ssh-keygen" => "openssh-client",
         "mkfs.ext4" => "e2fsprogs",
+        "protoc" => "protobuf-compiler",
         "setpriv" | "losetup" | "mount" | "umount" => "util-linux mount",
         other => other,
     }

@@ -203,12 +203,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// It is no TOML, or a value is not what its key takes.
-    #[error("the configuration {} is wrong: {}", path.display(), source.to_string().trim_end())]
+    #[error("the configuration {} is wrong at line {line}: {problem}", path.display())]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the line. Part of the message.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
     },
 }
 
@@ -217,8 +219,15 @@ impl Config {
     pub fn read(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text)
-            .map_err(|source| ConfigError::Wrong { path: path.to_owned(), source: Box::new(source) })
+        Self::parse(&text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let before = text.as_bytes().get(..start).unwrap_or(text.as_bytes());
+            ConfigError::Wrong {
+                path: path.to_owned(),
+                line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+                problem: error.message().to_owned(),
+            }
+        })
     }
 
     /// Reads a text; also gives the keys that mean nothing here.

@@ -1,0 +1,125 @@
+"""Builds once, as a JSON document on standard input says, and tells in JSON on standard output what came of it.
+
+address     where the daemon is: unix:///PATH or HOST:PORT
+tls         optional: {"ca", "cert", "key"} files
+driven      true: the client asks for the frontend itself and returns its result, as buildx and buildctl do
+attributes  of the frontend
+directories, secrets, outputs ([{"type", "attrs", "to"}]), entitlements, shared_key
+question    optional: one of info, workers, usage, prune, in place of a build
+"""
+
+import json
+import sys
+import threading
+import uuid
+
+import grpc
+from google.protobuf.json_format import MessageToDict
+
+from session import Session
+from wire import Daemon, control_pb2, gateway_pb2
+
+QUESTIONS = {
+    "info": ("Info", control_pb2.InfoRequest, control_pb2.InfoResponse),
+    "workers": ("ListWorkers", control_pb2.ListWorkersRequest, control_pb2.ListWorkersResponse),
+    "usage": ("DiskUsage", control_pb2.DiskUsageRequest, control_pb2.DiskUsageResponse),
+}
+
+
+def main():
+    asked = json.load(sys.stdin)
+    credentials = None
+    if tls := asked.get("tls"):
+        read = lambda name: open(tls[name], "rb").read() if name in tls else None
+        credentials = grpc.ssl_channel_credentials(read("ca"), read("key"), read("cert"))
+    daemon = Daemon(asked["address"], credentials)
+    try:
+        report = answer(daemon, asked["question"]) if "question" in asked else build(daemon, asked)
+    except grpc.RpcError as error:
+        report = failure(error)
+    json.dump(report, sys.stdout)
+
+
+def failure(error):
+    return {"error": error.details(), "code": error.code().name}
+
+
+def answer(daemon, question):
+    if question == "prune":
+        went = daemon.stream("Prune", control_pb2.PruneRequest(all=True), control_pb2.UsageRecord)
+        return {"answer": [MessageToDict(record) for record in went]}
+    method, request, response = QUESTIONS[question]
+    return {"answer": MessageToDict(daemon.call(method, request(), response))}
+
+
+def build(daemon, asked):
+    outputs = asked.get("outputs", [])
+    session = Session(
+        daemon,
+        asked.get("directories", {}),
+        asked.get("secrets", {}),
+        [output["to"] for output in outputs],
+        asked.get("shared_key", ""),
+    )
+    reference, attributes = uuid.uuid4().hex, asked.get("attributes", {})
+    request = control_pb2.SolveRequest(
+        Ref=reference,
+        Session=session.id,
+        Exporters=[
+            control_pb2.Exporter(Type=output["type"], Attrs=output.get("attrs", {})) for output in outputs
+        ],
+        Entitlements=asked.get("entitlements", []),
+    )
+    if not asked.get("driven"):
+        request.Frontend = "dockerfile.v0"
+        request.FrontendAttrs.update(attributes)
+    report = {"vertexes": {}, "logs": "", "warnings": []}
+    watching = threading.Thread(target=watch, args=(daemon, reference, report))
+    watching.start()
+    solving = daemon.begin("Solve", request, control_pb2.SolveResponse)
+    try:
+        if asked.get("driven"):
+            drive(daemon, reference, attributes, report)
+        report["response"] = dict(solving.result().ExporterResponse)
+    except grpc.RpcError as error:
+        report.update(failure(error))
+    watching.join()
+    session.close()
+    report["sent"] = {name: sorted(paths) for name, paths in session.sent.items()}
+    report["logins"] = session.asked_for_logins
+    return report
+
+
+def drive(daemon, reference, attributes, report):
+    pong = daemon.bridge("Ping", gateway_pb2.PingRequest(), gateway_pb2.PongResponse, reference)
+    report["capabilities"] = [cap.ID for cap in pong.FrontendAPICaps]
+    solve = gateway_pb2.SolveRequest(Frontend="dockerfile.v0", FrontendOpt=attributes, allowResultArrayRef=True)
+    returning = gateway_pb2.ReturnRequest()
+    try:
+        solved = daemon.bridge("Solve", solve, gateway_pb2.SolveResponse, reference)
+        returning.result.CopyFrom(solved.result)
+    except grpc.RpcError as error:
+        returning.error.code, returning.error.message = error.code().value[0], error.details()
+    daemon.bridge("Return", returning, gateway_pb2.ReturnResponse, reference)
+
+
+def watch(daemon, reference, report):
+    request = control_pb2.StatusRequest(Ref=reference)
+    logs = b""
+    try:
+        for status in daemon.stream("Status", request, control_pb2.StatusResponse):
+            for vertex in status.vertexes:
+                report["vertexes"][vertex.digest] = {
+                    "name": vertex.name,
+                    "cached": vertex.cached,
+                    "error": vertex.error,
+                    "completed": vertex.HasField("completed"),
+                }
+            logs += b"".join(log.msg for log in status.logs)
+            report["logs"] = logs.decode(errors="replace")
+            report["warnings"] += [warning.short.decode() for warning in status.warnings]
+    except grpc.RpcError as error:
+        report["status_error"] = error.details()
+
+
+main()
