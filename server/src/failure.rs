@@ -81,6 +81,16 @@ pub(crate) fn with_details(code: Code, message: &str, details: Vec<Any>) -> Stat
     Status::with_details(code, message, detailed.encode_to_vec().into())
 }
 
+/// An error without the code that clients would print before its words; details stay. That somebody stopped the build
+/// stays, too.
+pub(crate) fn without_code(status: &Status) -> Status {
+    if status.code() == Code::Cancelled {
+        return status.clone();
+    }
+    let details = Detailed::decode(status.details()).map(|detailed| detailed.details).unwrap_or_default();
+    with_details(Code::Unknown, status.message(), details)
+}
+
 /// An error that a client has returned, as it was.
 pub(crate) fn returned(error: Detailed) -> Status {
     let code = Code::from(error.code);

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use self::attributes::Attributes;
 use crate::api::control::Exporter;
 use crate::build::{Build, Outcome};
-use crate::failure::told;
+use crate::failure::{self, told};
 use crate::server::Server;
 use crate::session::content::ContentStore;
 use crate::session::{Session, send};
@@ -60,7 +60,7 @@ pub(crate) async fn export(server: &Server, build: &Arc<Build>, outcome: &Outcom
     told_all.wait().await;
     let durable = server.builder.make_durable().await;
     durable.map_err(|error| told(Code::Internal, &error))?;
-    result
+    result.map_err(|status| failure::without_code(&status))
 }
 
 struct Export<'a> {

@@ -178,7 +178,9 @@ impl<'a> Work<'a> {
         let result = async {
             let target = platform.unwrap_or(self.server.platform.as_str());
             let places = caches::of(self.server, self.build, &self.session, self.attributes);
-            let shared = places.await?.start(&self.builder, target, &progress)?;
+            // The caches are there until they are written, and keep their progress: nobody waits for its end.
+            let (caches_progress, _) = crate::progress::of(self.build);
+            let shared = places.await?.start(&self.builder, target, &caches_progress)?;
             let policy = options::policy(self.attributes)?;
             let resolver = self.builder.resolver(policy, progress.clone(), Handle::current());
             let bases = resolver.bases();

@@ -18,6 +18,7 @@ use tonic::Status;
 
 use crate::api::gateway::CacheOptionsEntry;
 use crate::build::{Build, Outcome};
+use crate::failure;
 use crate::server::Server;
 
 /// The frontend that is built in.
@@ -41,6 +42,16 @@ pub(crate) fn with_imports(
 
 /// Solves with the frontend of that name.
 pub(crate) async fn solve(
+    server: &Server,
+    build: &Arc<Build>,
+    frontend: &str,
+    attributes: &HashMap<String, String>,
+) -> Result<Outcome, Status> {
+    let solved = named(server, build, frontend, attributes).await;
+    solved.map_err(|status| failure::without_code(&status))
+}
+
+async fn named(
     server: &Server,
     build: &Arc<Build>,
     frontend: &str,
