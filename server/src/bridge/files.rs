@@ -42,7 +42,7 @@ pub(super) async fn read(
         let path = Path::new(&request.file_path);
         let node = found(&files, path, "open")?;
         if node.kind != NodeKind::File {
-            return Err(Status::failed_precondition(format!("open {}: not a regular file", path.display())));
+            return Err(Status::unknown(format!("open {}: not a regular file", path.display())));
         }
         let range = request.range.unwrap_or_default();
         let offset = u64::try_from(range.offset).unwrap_or_default();
@@ -78,7 +78,7 @@ pub(super) async fn list(
         let resolved = files.view.resolve(path, true).map_err(|error| told(Code::Unknown, &error))?;
         let node = resolved.node.ok_or_else(|| missing(path, "open"))?;
         if node.kind != NodeKind::Directory {
-            return Err(Status::failed_precondition(format!("readdir {}: not a directory", path.display())));
+            return Err(Status::unknown(format!("readdir {}: not a directory", path.display())));
         }
         let entries = files.view.read_dir(&resolved.path).map_err(|error| told(Code::Internal, &error))?;
         let named = entries.into_iter().filter_map(|(name, node)| Some((name.into_string().ok()?, node)));
@@ -88,7 +88,7 @@ pub(super) async fn list(
     .await
 }
 
-/// What lies at a path; a link there is not followed.
+/// What lies at a path, links followed.
 pub(super) async fn look(
     server: &Server,
     build: &Arc<Build>,
@@ -97,7 +97,7 @@ pub(super) async fn look(
     let files = open(server, build, &request.r#ref, request.mount_index).await?;
     beside(move || {
         let path = Path::new(&request.path);
-        let resolved = files.view.resolve(path, false).map_err(|error| told(Code::Unknown, &error))?;
+        let resolved = files.view.resolve(path, true).map_err(|error| told(Code::Unknown, &error))?;
         let node = resolved.node.ok_or_else(|| missing(path, "lstat"))?;
         let name = resolved.path.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(stat(name.unwrap_or_else(|| "/".to_owned()), &node))
@@ -125,7 +125,7 @@ fn found(files: &ImageFiles, path: &Path, call: &str) -> Result<Node, Status> {
 
 /// In the words that Go's library has for it, which clients look for.
 fn missing(path: &Path, call: &str) -> Status {
-    Status::not_found(format!("{call} {}: no such file or directory", path.display()))
+    Status::unknown(format!("{call} {}: no such file or directory", path.display()))
 }
 
 fn stat(path: String, node: &Node) -> Stat {
@@ -135,7 +135,10 @@ fn stat(path: String, node: &Node) -> Stat {
         mode: go_mode(node),
         uid: node.uid,
         gid: node.gid,
-        size: if node.kind == NodeKind::File { i64::try_from(node.size).unwrap_or(i64::MAX) } else { 0 },
+        size: match node.kind {
+            NodeKind::File | NodeKind::Symlink => i64::try_from(node.size).unwrap_or(i64::MAX),
+            _ => 0,
+        },
         mod_time: node.mtime.saturating_mul(1_000_000_000).saturating_add(i64::from(node.mtime_nsec)),
         linkname: String::from_utf8_lossy(link.as_os_str().as_bytes()).into_owned(),
         devmajor: i64::from(node.rdev.0),

@@ -10,6 +10,9 @@ mod file;
 mod lower;
 mod solve;
 mod source;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
 
 pub(crate) use definition::Definition;
 pub(crate) use error::LlbError;

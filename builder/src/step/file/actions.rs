@@ -93,6 +93,7 @@ pub(super) fn remove(delta: &mut Delta<'_>, action: &Remove) -> Result<(), FileE
             return Err(FileError::NoName { path: absolute(&path) });
         };
         let found = delta.resolve(parent)?.join(name);
+        refuse_way_through_file(delta, &found)?;
         match delta.existing(&found)? {
             Existing::Nothing if action.allow_missing => {}
             Existing::Nothing => return Err(FileError::Missing { path: absolute(&path) }),
@@ -120,6 +121,18 @@ fn expand(delta: &Delta<'_>, pattern: &str) -> Result<Vec<PathBuf>, FileError> {
         found = next;
     }
     Ok(found)
+}
+
+/// What lies in something that is no directory is not missing: the path is wrong.
+fn refuse_way_through_file(delta: &Delta<'_>, path: &Path) -> Result<(), FileError> {
+    let mut way = PathBuf::new();
+    for component in path.parent().into_iter().flat_map(Path::components) {
+        way.push(component);
+        if delta.existing(&way)? == Existing::Other {
+            return Err(FileError::NotADirectory { path: absolute(&way) });
+        }
+    }
+    Ok(())
 }
 
 /// The directory that `path` is in has to be there.
