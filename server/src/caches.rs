@@ -154,6 +154,11 @@ impl Places {
 }
 
 impl BuildCaches {
+    /// Whether what was read may be gone when the build is over.
+    pub(crate) fn is_passing(&self) -> bool {
+        !self.kept.directories.is_empty()
+    }
+
     /// Sends the caches that were written for directories of the client's, and says what it has to know of them.
     pub(crate) async fn send(&self, session: &Session) -> Result<HashMap<String, String>, Status> {
         let mut answer = HashMap::new();

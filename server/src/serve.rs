@@ -18,12 +18,13 @@ use crate::bridge::BridgeService;
 use crate::control::ControlService;
 use crate::listen::{Doors, ListenError, Listener, ListenerKind, Open};
 use crate::server::{Server, ServerOptions};
+use crate::session::connection::CONNECTION_WINDOW;
 
 /// Largest message, both ways.
 const MAX_MESSAGE: usize = 16 << 20;
 
-/// Window of one stream and of a whole connection, in bytes: sessions carry files.
-const WINDOW: u32 = 4 << 20;
+/// Window of one stream, in bytes: sessions carry files.
+const WINDOW: u32 = 2 << 20;
 
 /// How long clients that have nothing to wait for may take to go when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -133,7 +134,7 @@ fn router(server: &Arc<Server>, transport: Transport) -> Router {
     transport
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .add_service(control)
         .add_service(bridge)
         .add_service(HealthServer::new(Alive))

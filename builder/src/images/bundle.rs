@@ -46,6 +46,12 @@ impl Bundle {
 }
 
 impl Images {
+    /// Brings the layers of an image into the store that are elsewhere.
+    pub async fn fetch(&self, record: &ImageRecord, progress: &Progress) -> Result<(), ImageError> {
+        let _use = self.store.use_lock()?;
+        Ok(self.fetcher.ensure_blobs(&Fetcher::snapshot(record)?, progress).await?)
+    }
+
     /// Packs the images of a build; under an index if `is_index`, which several must be.
     ///
     /// With `oci_only`, manifests of other formats are written anew.
@@ -57,9 +63,8 @@ impl Images {
         progress: &Progress,
     ) -> Result<Bundle, ImageError> {
         if oci_only {
-            let _use = self.store.use_lock()?;
             for record in records {
-                self.fetcher.ensure_blobs(&Fetcher::snapshot(record)?, progress).await?;
+                self.fetch(record, progress).await?;
             }
         }
         let documents = if oci_only { Documents::Oci } else { Documents::AsTheyCame };

@@ -184,6 +184,7 @@ impl<'a> Work<'a> {
             let policy = options::policy(self.attributes)?;
             let resolver = self.builder.resolver(policy, progress.clone(), Handle::current());
             let bases = resolver.bases();
+            self.build.tell_known(&bases);
             let (owned, dockerfile) = (text.clone(), parsed.dockerfile);
             let lowered =
                 tokio::task::spawn_blocking(move || lower(&owned, &dockerfile, &options, &resolver));
@@ -235,6 +236,10 @@ impl<'a> Work<'a> {
         };
         let record = self.builder.build(request, progress).await;
         let record = record.map_err(|error| self.report.failed(self.build, &error))?;
+        if shared.is_passing() {
+            let fetched = self.builder.images().fetch(&record, progress).await;
+            fetched.map_err(|error| told(Code::Unknown, &error))?;
+        }
         self.build.keep_caches(&record.id, shared);
         let config = self.builder.images().config(&record).map_err(|error| told(Code::Internal, &error))?;
         let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;

@@ -23,8 +23,13 @@ const PIECE: usize = 64 << 10;
 /// Pieces that may wait to be sent.
 const PIECES: usize = 16;
 
-/// Window of one stream and of the whole connection, in bytes: a client's files come through it.
-const WINDOW: u32 = 4 << 20;
+/// Window of one stream, in bytes: a client's files come through it.
+const WINDOW: u32 = 2 << 20;
+
+/// Window of the whole connection. Clients list directories in packets of a few bytes, a frame for each, and the transport
+/// takes more small frames than fit into half of this window for an attack: the stream's window has to be used up long
+/// before that.
+pub(crate) const CONNECTION_WINDOW: u32 = 256 << 20;
 
 /// What goes back to the client.
 pub(crate) type Answers = ReceiverStream<Result<BytesMessage, Status>>;
@@ -54,7 +59,7 @@ pub(crate) fn reverse(incoming: Streaming<BytesMessage>) -> Reversed {
     });
     let channel = Endpoint::from_static("http://localhost")
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .connect_with_connector_lazy(connector);
     Reversed { channel, answers: ReceiverStream::new(answers), closed }
 }

@@ -3,7 +3,7 @@
 //! A client opens one over a call of its own and names it in its builds. Its files, secrets, agents and credentials are
 //! asked for through the channel that [`connection`] makes; every call here fails when the client goes away.
 
-mod connection;
+pub(crate) mod connection;
 pub(crate) mod content;
 pub(crate) mod files;
 pub(crate) mod receive;
