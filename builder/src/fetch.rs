@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use kiln_cache::{DiffId, Digest, ImageRecord, KeyBuilder, Store, StoreError};
+use kiln_cache::{DiffId, Digest, ImageRecord, KeyBuilder, LayerError, Store, StoreError};
 use kiln_graph::image::ImageConfig;
 use kiln_registry::archive::ArchiveError;
 use kiln_registry::{Client, Descriptor, Location, Reference, ReferenceError, RegistryError, StorageError};
@@ -301,10 +301,31 @@ impl Fetcher {
         snapshot: &Snapshot,
         progress: &Progress,
     ) -> Result<(), FetchError> {
+        let is_here = |layer: &DiffId| {
+            Ok(self.knows(layer).is_some() || self.store.layers().info(layer)?.is_some())
+        };
+        self.ensure(snapshot, is_here, progress).await
+    }
+
+    /// Likewise, a form that can be sent on: the files of a foreign layer are not enough.
+    pub(crate) async fn ensure_tars(
+        &self,
+        snapshot: &Snapshot,
+        progress: &Progress,
+    ) -> Result<(), FetchError> {
+        self.ensure(snapshot, |layer| Ok(self.store.layers().has_tar(layer)?), progress).await
+    }
+
+    /// Fetches the layers that are not here.
+    async fn ensure(
+        &self,
+        snapshot: &Snapshot,
+        is_here: impl Fn(&DiffId) -> Result<bool, FetchError>,
+        progress: &Progress,
+    ) -> Result<(), FetchError> {
         let mut downloads = tokio::task::JoinSet::new();
         for layer in snapshot.layers() {
-            if self.knows(&layer.diff_id).is_some() || self.store.layers().info(&layer.diff_id)?.is_some()
-            {
+            if is_here(&layer.diff_id)? {
                 continue;
             }
             let (fetcher, diff_id, progress) = (self.clone(), layer.diff_id.clone(), progress.clone());
@@ -322,8 +343,28 @@ impl Fetcher {
         Ok(())
     }
 
-    /// The unpacked trees of a snapshot's layers, bottom first, fetched and unpacked where they are not.
+    /// The unpacked trees of a snapshot's layers, bottom first, fetched and unpacked where they are not. Blobs that turn
+    /// out to be damaged are fetched again.
     pub(crate) async fn trees(
+        &self,
+        snapshot: &Snapshot,
+        progress: &Progress,
+    ) -> Result<Vec<PathBuf>, FetchError> {
+        let mut result = self.unpacked(snapshot, progress).await;
+        // Each time another one is found and removed, unless the disk damages what is written to it.
+        for _ in snapshot.layers() {
+            if !is_damage(&result) {
+                break;
+            }
+            result = self.unpacked(snapshot, progress).await.map_err(|error| match error {
+                FetchError::LayerMissing { diff_id } => LayerError::Lost { diff_id }.into(),
+                error => error,
+            });
+        }
+        result
+    }
+
+    async fn unpacked(
         &self,
         snapshot: &Snapshot,
         progress: &Progress,
@@ -429,6 +470,11 @@ impl Fetcher {
             }
         }
     }
+}
+
+/// Whether a blob was found to be damaged, and removed.
+fn is_damage<T>(result: &Result<T, FetchError>) -> bool {
+    matches!(result, Err(FetchError::Store(StoreError::Layer(LayerError::Damaged { .. }))))
 }
 
 /// A digest as it is shown: its first twelve digits, as docker does.

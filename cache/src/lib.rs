@@ -16,7 +16,7 @@
 //!     tree-KEY/                 unpacked onto one chain of lower layers, where the layer relies on them
 //!   records/HH/HEX              what a step gave (JSON with stamp); HEX is its key, HH the first two digits
 //!   slots/HH/HEX                key of the record put last for a step, content aside
-//!   memos/HH/HEX                bytes remembered under a key: one line of JSON (stamp, length), then the bytes
+//!   memos/HH/HEX                bytes remembered under a key: one line of JSON (stamp, length, checksum), then the bytes
 //!   images/ids/HEX              an image (JSON); HEX is its id
 //!   images/names/HEX            a name and the id it points to (JSON); HEX is the digest of the name
 //!   indexes/HEX                 stat index (see stat_index.rs)
@@ -36,6 +36,10 @@
 //!   if it was stamped before that boot's last [`Store::sync`]. What does not count is made again, or, where its name
 //!   says what it must be, verified.
 //! - A file that cannot be read as what it should be is absent, not an error: it stops no build.
+//! - Bytes that change later, on a bad disk or by somebody's hand: documents and blobs are compared with their digests when
+//!   they are unpacked and when they leave the store, the tar of a tree likewise; indexes and memos have checksums. What
+//!   is wrong is removed, and then fetched or made again, or told ([`Layers::drop_damaged`]). What is not noticed: a file
+//!   that was changed in an unpacked tree, by those who read it in place (steps, containers, exports as files).
 //! - Digests become file names only after they were checked to be sha256 digests.
 //! - What a process looked up while it holds [`Store::use_lock`] is not removed before it lets go of that: it is in its
 //!   lease before it is looked at, and who removes things reads the leases with the gate closed.

@@ -59,6 +59,8 @@ struct Stored<T> {
 struct MemoHead {
     stamp: Stamp,
     len: usize,
+    /// Of the bytes. Some of what is remembered (an owner's numbers) would make another layer if it changed.
+    crc: u32,
 }
 
 impl Records {
@@ -129,7 +131,7 @@ impl Records {
 
     /// Remembers bytes under a key, in place of earlier ones.
     pub fn set_memo(&self, key: &Key, bytes: &[u8]) -> Result<(), FileError> {
-        let head = MemoHead { stamp: self.store.boot().stamp(), len: bytes.len() };
+        let head = MemoHead { stamp: self.store.boot().stamp(), len: bytes.len(), crc: checksum(bytes) };
         let mut text = self.store.to_json(&head);
         text.push(b'\n');
         text.extend_from_slice(bytes);
@@ -157,7 +159,14 @@ pub(crate) fn note_use(path: &Path, at: Timespec) {
 fn read_head(bytes: &[u8]) -> Option<(MemoHead, usize)> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let head: MemoHead = serde_json::from_slice(&bytes[..end]).ok()?;
-    (bytes.len() - end - 1 == head.len).then_some((head, end + 1))
+    let body = &bytes[end + 1..];
+    (body.len() == head.len && checksum(body) == head.crc).then_some((head, end + 1))
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }
 
 #[cfg(test)]
@@ -215,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn memos_keep_any_bytes_and_notice_truncation() {
+    fn memos_keep_any_bytes_and_notice_damage() {
         let (_dir, store) = store();
         let records = store.records();
         let key = Key([5; 32]);
@@ -225,9 +234,13 @@ mod tests {
         }
         let path = records.path("memos", &key);
         let bytes = fs::read(&path).unwrap();
-        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        assert_eq!(records.memo(&key).unwrap(), None);
-        assert!(!path.exists());
+        let mut flipped = bytes.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for damage in [&bytes[..bytes.len() - 1], &flipped] {
+            fs::write(&path, damage).unwrap();
+            assert_eq!(records.memo(&key).unwrap(), None);
+            assert!(!path.exists());
+        }
     }
 
     #[test]

@@ -124,7 +124,12 @@ impl Images {
         progress: &Progress,
         step: &Arc<crate::event::Step>,
     ) -> Result<(), ImageError> {
-        self.push_layers(record, packed, target, progress, step).await?;
+        if let Err(error) = self.push_layers(record, packed, target, progress, step).await {
+            if !error.may_be_damage() || !self.mend(record, progress).await? {
+                return Err(error);
+            }
+            self.push_layers(record, packed, target, progress, step).await?;
+        }
         let config = BlobSource::bytes(packed.config.bytes.clone());
         self.client.push_blob(target, &packed.config.descriptor(), &config, None, |_| {}).await?;
         let digest = self.client.put_manifest(target, &packed.manifest).await?;

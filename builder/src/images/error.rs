@@ -63,6 +63,12 @@ pub enum ImageError {
     /// The files of the image could not be looked at.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// A layer was damaged, and an archive that it is in is half written.
+    #[error("a layer of image {image} was damaged in the store; it has been fetched or made again")]
+    Mended {
+        /// The image.
+        image: Digest,
+    },
     /// A digest that cannot be kept.
     #[error(transparent)]
     Digest(#[from] DigestError),
@@ -127,6 +133,7 @@ impl ImageError {
             Self::SeveralNames { .. } => {
                 Some("remove the names one by one, or all of them with --force".to_owned())
             }
+            Self::Mended { .. } => Some("run the same command once more".to_owned()),
             Self::Registry(error) => error.hint(),
             Self::Fetch(error) => error.hint(),
             _ => None,

@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod list;
 mod load;
+mod mend;
 mod pack;
 mod pull;
 mod push;

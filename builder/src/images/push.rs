@@ -40,7 +40,16 @@ impl Images {
             return Err(ImageError::DigestName { reference: reference.familiar() });
         }
         let step = Arc::new(progress.step(format!("pushing {}", reference.familiar())));
-        let result = self.push_all(record, reference, progress, &step).await;
+        let mut result = self.push_all(record, reference, progress, &step).await;
+        if let Err(error) = &result
+            && error.may_be_damage()
+        {
+            match self.mend(record, progress).await {
+                Ok(true) => result = self.push_all(record, reference, progress, &step).await,
+                Ok(false) => {}
+                Err(error) => result = Err(error),
+            }
+        }
         if let Some(step) = Arc::into_inner(step) {
             match &result {
                 Ok(_) => step.done(),
@@ -142,7 +151,7 @@ impl Upload {
                 only.layers = kept.iter().map(|index| self.record.layers[*index].clone()).collect();
                 only.layer_blobs =
                     kept.iter().filter_map(|index| self.record.layer_blobs.get(*index).cloned()).collect();
-                self.images.fetcher.ensure_blobs(&Fetcher::snapshot(&only)?, &self.progress).await?;
+                self.images.fetcher.ensure_tars(&Fetcher::snapshot(&only)?, &self.progress).await?;
                 self.send(layer, blob).await
             }
             result => result,

@@ -33,12 +33,12 @@ impl Images {
     ) -> Result<W, ImageError> {
         let _use = self.store.use_lock()?;
         for (record, _) in &images {
-            self.fetcher.ensure_blobs(&Fetcher::snapshot(record)?, progress).await?;
+            self.fetcher.ensure_tars(&Fetcher::snapshot(record)?, progress).await?;
         }
-        let this = self.clone();
+        let (this, to_write) = (self.clone(), images.clone());
         let write = move || match format {
-            ArchiveFormat::Docker => this.write_docker(&images, writer),
-            ArchiveFormat::Oci => this.write_oci(&images, writer),
+            ArchiveFormat::Docker => this.write_docker(&to_write, writer),
+            ArchiveFormat::Oci => this.write_oci(&to_write, writer),
         };
         let step = progress.step(match format {
             ArchiveFormat::Docker => "exporting to docker archive",
@@ -50,6 +50,13 @@ impl Images {
         match &written {
             Ok(_) => step.done(),
             Err(error) => step.failed(crate::text::chain(error)),
+        }
+        if written.as_ref().is_err_and(ImageError::may_be_damage) {
+            for (record, _) in &images {
+                if self.mend(record, progress).await? {
+                    return Err(ImageError::Mended { image: record.id.clone() });
+                }
+            }
         }
         written
     }

@@ -14,7 +14,7 @@ use flate2::{Compress, Crc, FlushCompress};
 use oci_spec::image::{Descriptor, MediaType};
 
 use crate::blobs::BlobWriter;
-use crate::digest::DiffId;
+use crate::digest::{DiffId, Digest};
 use crate::layers::info::{BlobForm, LayerFile};
 use crate::layers::{Compression, LayerError, Layers};
 use crate::tarfile::read::read_full;
@@ -62,11 +62,17 @@ impl Layers {
         if let Some(found) = self.found_blob(diff_id, compression)? {
             return Ok(found);
         }
-        let tar = self.open_tar(diff_id)?;
-        let mut blob = self.store.blobs().writer()?;
-        let failed = |source| LayerError::Compress { diff_id: diff_id.clone(), source };
-        pack(tar, &mut blob, compression).map_err(failed)?;
-        let (digest, size) = blob.finish(None)?;
+        let (digest, size) = match self.packed(diff_id, compression) {
+            // From what is left, if that is enough.
+            Err(LayerError::Compress { .. }) if self.drop_damaged(diff_id)? => {
+                let unless_lost = |error| match error {
+                    LayerError::Unknown { diff_id } => LayerError::Lost { diff_id },
+                    error => error,
+                };
+                self.packed(diff_id, compression).map_err(unless_lost)?
+            }
+            result => result?,
+        };
         let descriptor = Descriptor::new(media_type(compression), size, digest);
         let maker = match compression {
             Compression::None => None,
@@ -76,6 +82,18 @@ impl Layers {
         let form = BlobForm { descriptor: descriptor.clone(), maker };
         self.update(diff_id, |file| file.add_blob(form))?;
         Ok(descriptor)
+    }
+
+    fn packed(&self, diff_id: &DiffId, compression: Compression) -> Result<(Digest, u64), LayerError> {
+        let failed = |source| LayerError::Compress { diff_id: diff_id.clone(), source };
+        // What is damaged at its very beginning cannot even be opened.
+        let tar = match self.open_tar(diff_id) {
+            Err(LayerError::Archive(error)) => return Err(failed(io::Error::other(error))),
+            tar => tar?,
+        };
+        let mut blob = self.store.blobs().writer()?;
+        pack(tar, &mut blob, compression).map_err(failed)?;
+        Ok(blob.finish(None)?)
     }
 
     fn found_blob(&self, diff_id: &DiffId, wanted: Compression) -> Result<Option<Descriptor>, LayerError> {

@@ -44,6 +44,12 @@ pub enum LayerError {
         /// The blob.
         blob: Digest,
     },
+    /// What there was of a layer was not the layer any more.
+    #[error("layer {diff_id} was damaged in the store and has been removed from it: build or pull its image again")]
+    Lost {
+        /// The layer.
+        diff_id: DiffId,
+    },
     /// A blob's tar cannot be read or unpacked.
     #[error("cannot unpack blob {blob} of layer {diff_id}")]
     Unpack {

@@ -94,6 +94,13 @@ impl Layers {
         Err(LayerError::Unknown { diff_id: diff_id.clone() })
     }
 
+    /// Whether there is a form that the layer's tar can be read from: the tree of a foreign layer is none.
+    pub fn has_tar(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
+        let Some(file) = self.file(diff_id)? else { return Ok(false) };
+        let tree_gives_it = file.tree.as_ref().is_some_and(|tree| tree.gives_tar) && self.trusts_tree(&file);
+        Ok(tree_gives_it || self.present_blob(&file)?.is_some())
+    }
+
     /// Opens the tar inside a blob, whatever it is compressed with.
     pub(crate) fn open_blob(&self, form: &BlobForm) -> Result<Box<dyn Read + Send>, LayerError> {
         let file = self.store.blobs().open(form.descriptor.digest())?;
@@ -134,6 +141,11 @@ impl Layers {
         self.dir(diff_id).join("tree")
     }
 
+    /// Takes that back.
+    pub(crate) fn forget_tree(&self, diff_id: &DiffId) {
+        self.store.known_trees().0.lock().unwrap_or_else(PoisonError::into_inner).remove(diff_id);
+    }
+
     /// Whether the tree that holds for every chain is here.
     pub(crate) fn trusts_tree(&self, file: &LayerFile) -> bool {
         file.tree.as_ref().is_some_and(|tree| self.store.boot().trusts(&tree.stamp))
@@ -142,7 +154,7 @@ impl Layers {
 }
 
 /// The tar of a tree as a stream: it is written on a thread of its own, which ends with the stream.
-fn stream_tree(tree: TreeReader) -> impl Read + Send {
+pub(super) fn stream_tree(tree: TreeReader) -> impl Read + Send {
     let (mut writer, reader) = chunks();
     std::thread::spawn(move || match write_tar(tree, &mut writer) {
         // A reader that left early has no use for an error.
@@ -153,14 +165,14 @@ fn stream_tree(tree: TreeReader) -> impl Read + Send {
 }
 
 /// A tar that is hashed as it is read, and that ends in an error if it is not the layer it should be.
-struct VerifiedTar<R> {
+pub(super) struct VerifiedTar<R> {
     inner: R,
     expected: DiffId,
     hash: Option<Sha256>,
 }
 
 impl<R: Read> VerifiedTar<R> {
-    fn new(inner: R, expected: &DiffId) -> VerifiedTar<R> {
+    pub(super) fn new(inner: R, expected: &DiffId) -> VerifiedTar<R> {
         VerifiedTar { inner, expected: expected.clone(), hash: Some(Sha256::new()) }
     }
 }

@@ -13,6 +13,7 @@
 mod applier;
 mod chunks;
 mod compress;
+mod damage;
 mod draft;
 pub(crate) mod entry;
 mod error;

@@ -19,6 +19,7 @@ mod concurrency;
 mod copy;
 mod corpus;
 mod crash;
+mod damage;
 mod demo;
 mod determinism;
 mod differential;
