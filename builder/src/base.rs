@@ -42,6 +42,12 @@ impl Bases {
         self.answer(&BaseRequest { reference, platform, layout: Some(image.clone()) })
     }
 
+    /// Lets a reference stand for an image that no registry needs to have.
+    pub fn know(&self, reference: &str, record: &ImageRecord) {
+        let (reference, platform) = (reference.to_owned(), record.platform.clone());
+        self.insert(BaseRequest { reference, platform, layout: None }, record.clone());
+    }
+
     fn answer(&self, request: &BaseRequest) -> Option<ImageRecord> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).get(request).cloned()
     }
@@ -75,10 +81,12 @@ impl Resolver {
         for (index, request) in requests.iter().enumerate() {
             let (fetcher, request, progress) = (self.fetcher.clone(), request.clone(), self.progress.clone());
             let always = self.policy == PullPolicy::Always;
+            let known = self.bases.answer(&request);
             asked.spawn(async move {
-                let record = match &request.layout {
-                    Some(image) => fetcher.layout(image, &request.platform, &progress).await,
-                    None => fetcher.image(&request.reference, &request.platform, always, &progress).await,
+                let record = match (known, &request.layout) {
+                    (Some(record), _) => Ok(record),
+                    (None, Some(image)) => fetcher.layout(image, &request.platform, &progress).await,
+                    (None, None) => fetcher.image(&request.reference, &request.platform, always, &progress).await,
                 };
                 (index, record.and_then(|record| fetcher.config(&record).map(|config| (record, config))))
             });

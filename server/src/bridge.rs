@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_graph::image::ImageConfig;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::api::control::VertexWarning;
 use crate::api::control::apicaps::ApiCap;
@@ -23,7 +22,6 @@ use crate::api::gateway::{
 };
 use crate::api::pb::Definition;
 use crate::build::{Build, Outcome, Solved};
-use crate::failure::told;
 use crate::frontend::dockerfile::CONFIG;
 use crate::server::Server;
 use crate::{failure, frontend, llb};
@@ -41,6 +39,7 @@ const CAPABILITIES: &[&str] = &[
     "statfile",
     "source.metaresolver",
     "reference.output",
+    "frontend.inputs",
     "return",
     "returnmap",
     "proto.refarray",
@@ -94,10 +93,9 @@ impl LlbBridge for BridgeService {
         } else if definition.is_some() {
             return Err(Status::invalid_argument("cannot solve with both Definition and Frontend specified"));
         } else {
-            {
-                let attributes = frontend::with_imports(request.frontend_opt, request.cache_imports);
-                frontend::solve(&self.0, &build, &request.frontend, &attributes).await?
-            }
+            let attributes = frontend::with_imports(request.frontend_opt, request.cache_imports);
+            let attributes = llb::as_images(&self.0, &build, &request.frontend_inputs, &attributes).await?;
+            frontend::solve(&self.0, &build, &request.frontend, &attributes).await?
         };
         Ok(Response::new(answer(&build, outcome, definition.as_ref(), request.allow_result_array_ref)))
     }
@@ -220,12 +218,8 @@ fn configured(
     let Some(given) = own.filter(|given| **given != solved.config && !given.is_empty()) else {
         return Ok(solved);
     };
-    let config: ImageConfig = serde_json::from_slice(given).map_err(|error| {
+    let config = serde_json::from_slice(given).map_err(|error| {
         Status::invalid_argument(format!("{CONFIG} is not an image's configuration: {error}"))
     })?;
-    let images = server.builder.images();
-    let record = images.configured(&solved.record, config).map_err(|error| told(Code::Internal, &error))?;
-    let config = images.config(&record).map_err(|error| told(Code::Internal, &error))?;
-    let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
-    Ok(Arc::new(Solved { record, config }))
+    llb::configured(server, &solved, config)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use kiln_builder::Bases;
 use kiln_cache::{Digest, ImageRecord};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,8 @@ pub(crate) struct Build {
     pub(crate) status: Arc<StatusLog>,
     /// Stops it.
     pub(crate) cancel: CancellationToken,
+    /// Images that no registry has, by the references that stand for them.
+    known: Mutex<HashMap<String, Arc<Solved>>>,
     solved: Mutex<Vec<Arc<Solved>>>,
     /// The shared caches of each image that was solved, by its id.
     shared: Mutex<HashMap<Digest, BuildCaches>>,
@@ -73,6 +76,7 @@ impl Build {
             caches: OnceLock::new(),
             status: Arc::new(StatusLog::new(id)),
             cancel: CancellationToken::new(),
+            known: Mutex::default(),
             solved: Mutex::default(),
             shared: Mutex::default(),
             returned: Mutex::new(Some(sender)),
@@ -89,6 +93,20 @@ impl Build {
     /// The shared caches that an image was solved with.
     pub(crate) fn caches_of(&self, image: &Digest) -> Option<BuildCaches> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
+    }
+
+    /// Lets the build know an image that no registry has.
+    pub(crate) fn know(&self, reference: &str, image: &Arc<Solved>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(reference.to_owned(), Arc::clone(image));
+    }
+
+    /// Tells a lowering of the images that only this build knows.
+    pub(crate) fn tell_known(&self, bases: &Bases) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (reference, image) in known.iter() {
+            bases.know(reference, &image.record);
+        }
     }
 
     /// Keeps what was solved and gives it a name for the client.

@@ -121,6 +121,7 @@ impl Server {
         let exporters = exporters(&request);
         let (frontend, attributes) = (request.frontend, request.frontend_attrs);
         let definition = request.definition.filter(|definition| !definition.def.is_empty());
+        let inputs = request.frontend_inputs;
         let (build, returned) =
             Build::new(&request.r#ref, &request.session, attributes, exporters, request.entitlements);
         // Nobody else has the build yet.
@@ -129,7 +130,7 @@ impl Server {
             .ok_or_else(|| Status::already_exists(format!("job ID {} exists", build.id)))?;
         // The client's going away drops this call, and with it the guard.
         let _stops = build.cancel.clone().drop_guard();
-        let result = self.result(&build, (&frontend, definition), returned).await;
+        let result = self.result(&build, (&frontend, definition, &inputs), returned).await;
         build.status.finish();
         tokio::spawn(async move {
             tokio::time::sleep(AFTERWARDS).await;
@@ -141,7 +142,7 @@ impl Server {
     async fn result(
         &self,
         build: &Arc<Build>,
-        (frontend, definition): (&str, Option<pb::Definition>),
+        (frontend, definition, inputs): (&str, Option<pb::Definition>, &HashMap<String, pb::Definition>),
         returned: tokio::sync::oneshot::Receiver<Result<Outcome, Status>>,
     ) -> Result<HashMap<String, String>, Status> {
         let outcome = if let Some(definition) = definition {
@@ -155,7 +156,8 @@ impl Server {
             // The client drives the build itself and says how it ended.
             returned.await.map_err(|_| Status::cancelled("the client has gone"))??
         } else {
-            frontend::solve(self, build, frontend, &build.attributes).await?
+            let attributes = llb::as_images(self, build, inputs, &build.attributes).await?;
+            frontend::solve(self, build, frontend, &attributes).await?
         };
         export::export(self, build, &outcome).await
     }

@@ -7,6 +7,7 @@ mod definition;
 mod error;
 mod exec;
 mod file;
+mod inputs;
 mod lower;
 mod solve;
 mod source;
@@ -16,6 +17,7 @@ mod tests;
 
 pub(crate) use definition::Definition;
 pub(crate) use error::LlbError;
+pub(crate) use inputs::{as_images, configured};
 pub(crate) use lower::{Local, Lowered, lower, platform};
 pub(crate) use solve::solve;
 

@@ -1,0 +1,94 @@
+//! Results of other graphs that a frontend is given as contexts by name (`context:NAME=input:INPUT`): each is solved and stands
+//! for an image that only this build knows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kiln_graph::image::ImageConfig;
+use prost::Message as _;
+use tonic::{Code, Status};
+
+use super::definition::digest;
+use super::solve::result_of;
+use crate::api::pb;
+use crate::build::{Build, Solved};
+use crate::failure::told;
+use crate::frontend::dockerfile::CONFIG;
+use crate::server::Server;
+
+/// What attributes that name a context begin with, and those that say what an input is configured with.
+const CONTEXT: &str = "context:";
+const METADATA: &str = "input-metadata:";
+
+/// The scheme of a context that is an input.
+const INPUT: &str = "input:";
+
+/// The registry of images that only a build knows: it cannot exist (RFC 2606).
+const NOWHERE: &str = "kiln.invalid/input";
+
+/// The attributes with images in place of inputs, which the build knows from then on.
+pub(crate) async fn as_images(
+    server: &Server,
+    build: &Arc<Build>,
+    inputs: &HashMap<String, pb::Definition>,
+    attributes: &HashMap<String, String>,
+) -> Result<HashMap<String, String>, Status> {
+    let mut attributes = attributes.clone();
+    let mut images: HashMap<String, String> = HashMap::new();
+    let named: Vec<(String, String)> = attributes
+        .iter()
+        .filter(|(key, _)| key.starts_with(CONTEXT))
+        .filter_map(|(key, value)| Some((key.clone(), value.strip_prefix(INPUT)?.to_owned())))
+        .collect();
+    for (key, input) in named {
+        let definition = inputs.get(&input).ok_or_else(|| {
+            Status::invalid_argument(format!("{key}={INPUT}{input}: there is no such input"))
+        })?;
+        if !images.contains_key(&input) {
+            let metadata = attributes.get(&format!("{METADATA}{input}")).map(String::as_str);
+            let solved = result_of(server, build, definition).await?;
+            let solved = with_metadata(server, solved, &input, metadata)?;
+            let told = [definition.encode_to_vec(), solved.record.id.to_string().into_bytes()].concat();
+            let reference = format!("{NOWHERE}/{}", digest(&told).trim_start_matches("sha256:"));
+            build.know(&reference, &solved);
+            images.insert(input.clone(), reference);
+        }
+        if let Some(reference) = images.get(&input) {
+            attributes.insert(key, format!("docker-image://{reference}"));
+        }
+    }
+    Ok(attributes)
+}
+
+/// The input as the image that its client says that it is.
+fn with_metadata(
+    server: &Server,
+    solved: Arc<Solved>,
+    input: &str,
+    metadata: Option<&str>,
+) -> Result<Arc<Solved>, Status> {
+    let Some(metadata) = metadata else { return Ok(solved) };
+    let wrong = |detail: String| Status::invalid_argument(format!("{METADATA}{input}: {detail}"));
+    let values: HashMap<String, Option<String>> =
+        serde_json::from_str(metadata).map_err(|error| wrong(error.to_string()))?;
+    let Some(Some(config)) = values.get(CONFIG) else { return Ok(solved) };
+    let config = STANDARD.decode(config).map_err(|error| wrong(format!("{CONFIG}: {error}")))?;
+    let config: ImageConfig =
+        serde_json::from_slice(&config).map_err(|error| wrong(format!("{CONFIG}: {error}")))?;
+    configured(server, &solved, config)
+}
+
+/// A result with another configuration.
+pub(crate) fn configured(
+    server: &Server,
+    solved: &Solved,
+    config: ImageConfig,
+) -> Result<Arc<Solved>, Status> {
+    let images = server.builder.images();
+    let record = images.configured(&solved.record, config).map_err(|error| told(Code::Internal, &error))?;
+    let config = images.config(&record).map_err(|error| told(Code::Internal, &error))?;
+    let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
+    Ok(Arc::new(Solved { record, config }))
+}
