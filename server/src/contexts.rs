@@ -45,6 +45,12 @@ impl Contexts {
         tempfile::Builder::new().prefix("once-").tempdir_in(&self.root)
     }
 
+    /// An empty file without a name, on the disk of the others.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        std::fs::create_dir_all(&self.root)?;
+        tempfile::tempfile_in(&self.root)
+    }
+
     /// The place for a directory of a client's.
     pub(crate) async fn open(&self, shared_key: &str, name: &str) -> io::Result<Synced> {
         let (root, place) = (self.root.clone(), format!("{}:{shared_key}{name}", shared_key.len()));

@@ -82,7 +82,8 @@ fn told(
                 status.event(part, event);
             }
         }
-        drop(done.send(()));
+        // Nobody may be waiting.
+        let _ = done.send(());
     });
     (Progress::new(sender), ToldAll(told_all))
 }

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use self::attributes::Attributes;
 use crate::api::control::Exporter;
 use crate::build::{Build, Outcome};
+use crate::contexts::Contexts;
 use crate::failure::{self, told};
 use crate::server::Server;
 use crate::session::content::ContentStore;
@@ -46,7 +47,7 @@ pub(crate) async fn export(server: &Server, build: &Arc<Build>, outcome: &Outcom
     let builder = server.builder_for(&session);
     let (progress, told_all) = crate::progress::of(build);
     let exporting = async {
-        let export = Export::new(&builder, &session, outcome, progress);
+        let export = Export::new(server, (&builder, &session), outcome, progress);
         for (number, exporter) in build.exporters.iter().enumerate() {
             answer.extend(export.one(number, exporter).await?);
         }
@@ -64,6 +65,8 @@ pub(crate) async fn export(server: &Server, build: &Arc<Build>, outcome: &Outcom
 }
 
 struct Export<'a> {
+    /// Where there is room for what is on its way.
+    contexts: &'a Contexts,
     builder: &'a Builder,
     images: Images,
     session: &'a Session,
@@ -76,9 +79,15 @@ struct Export<'a> {
 }
 
 impl<'a> Export<'a> {
-    fn new(builder: &'a Builder, session: &'a Session, outcome: &'a Outcome, progress: Progress) -> Self {
+    fn new(
+        server: &'a Server,
+        (builder, session): (&'a Builder, &'a Session),
+        outcome: &'a Outcome,
+        progress: Progress,
+    ) -> Self {
         let platforms: Vec<&str> = outcome.images.iter().map(|(platform, _)| platform.as_str()).collect();
         Self {
+            contexts: &server.contexts,
             builder,
             images: builder.images(),
             session,
@@ -177,7 +186,7 @@ impl<'a> Export<'a> {
             return self.oci(number, attributes).await;
         }
         let bundle = self.bundle(true).await?;
-        let file = tempfile::tempfile().map_err(|error| told(Code::Internal, &error))?;
+        let file = self.contexts.file().map_err(|error| told(Code::Internal, &error))?;
         let selected = vec![(record.clone(), attributes.names.clone())];
         let saved = self.images.save(selected, ArchiveFormat::Docker, file, &self.progress).await;
         let mut file = saved.map_err(|error| told(Code::Unknown, &error))?;
@@ -194,7 +203,7 @@ impl<'a> Export<'a> {
             let message = "output type=tar holds one platform; type=local holds several";
             return Err(Status::invalid_argument(message));
         };
-        let file = tempfile::tempfile().map_err(|error| told(Code::Internal, &error))?;
+        let file = self.contexts.file().map_err(|error| told(Code::Internal, &error))?;
         let written = self.images.export_tar(record, file, &self.progress).await;
         let mut file = written.map_err(|error| told(Code::Unknown, &error))?;
         let write = move |to: &mut dyn Write| {
@@ -207,7 +216,7 @@ impl<'a> Export<'a> {
 
     async fn local(&self, number: usize, attributes: &Attributes) -> Result<Answer, Status> {
         let step = self.progress.step("exporting to client directory");
-        let directory = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let directory = self.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
         let root = directory.path().join("root");
         let split = attributes.platform_split.unwrap_or(self.is_multi);
         for (record, platform) in self.records.iter().zip(&self.platforms) {
