@@ -46,7 +46,14 @@ impl Key {
             return Err(KeyError::OldFormat { path });
         }
         let key = PrivateKey::from_openssh(content);
-        let key = key.map_err(|source| KeyError::Format { path: path.clone(), source })?;
+        let key = key.map_err(|source| match content.starts_with(OPENSSH) {
+            // The library does not read every key: where a number happens to begin with zeros, it finds it too short.
+            true => KeyError::Unusable {
+                path: path.clone(),
+                reason: format!("{source} (kiln knows ed25519, RSA, and ECDSA but on nistp521)"),
+            },
+            false => KeyError::Format { path: path.clone(), source },
+        })?;
         if key.is_encrypted() {
             return Err(KeyError::Encrypted { path });
         }

@@ -193,11 +193,11 @@ fn only_mounted_files_count() {
     fs::set_permissions(context.join("src/a"), fs::Permissions::from_mode(0o600)).unwrap();
     let again = steps(&env.build(&context, "bind", &[]));
     let reason = again.step("RUN --mount").lines.join("\n");
-    assert!(reason.contains("mode of a 0644 -> 0600"), "{reason}");
+    assert!(reason.contains("mode of src/a 0644 -> 0600"), "{reason}");
     write(&context, &[("src/a", "changed\n")]);
     let again = steps(&env.build(&context, "bind", &[]));
     let reason = again.step("RUN --mount").lines.join("\n");
-    assert!(reason.contains("a changed"), "{reason}");
+    assert!(reason.contains("src/a changed"), "{reason}");
 
     let text = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nRUN --mount=source=srk,target=/src true\n";
     fs::write(context.join("Dockerfile"), text).unwrap();
