@@ -65,9 +65,11 @@ pub fn perform(flags: &ServeFlags, session: &Session) -> Result<(), CliError> {
             );
             std::future::pending::<()>().await;
         };
+        // The stop is told before the daemon can have ended.
         tokio::select! {
-            served = serving => served,
+            biased;
             () = stopping => Ok(()),
+            served = serving => served,
         }
     })?;
     served?;
