@@ -171,19 +171,18 @@ impl LlbBridge for BridgeService {
 
 /// A solved result, with names for what it consists of.
 fn answer(build: &Build, outcome: Outcome, definition: Option<&Definition>, array: bool) -> SolveResponse {
-    let mut named: Vec<(String, String)> =
-        outcome.images.into_iter().map(|(platform, solved)| (platform, build.keep(solved))).collect();
-    let reference = |id: String| Ref { id, def: definition.cloned() };
+    let one = |(platform, solved): (String, Arc<Solved>)| {
+        let def = definition.cloned().unwrap_or_else(|| llb::definition_of(&solved));
+        (platform, Ref { id: build.keep(solved), def: Some(def) })
+    };
+    let mut named: Vec<(String, Ref)> = outcome.images.into_iter().map(one).collect();
     let refs = match named.as_mut_slice() {
         [] => array.then(|| Refs::Ref(Ref::default())),
-        [(platform, id)] if platform.is_empty() => {
-            let id = std::mem::take(id);
-            Some(if array { Refs::Ref(reference(id)) } else { Refs::RefDeprecated(id) })
+        [(platform, reference)] if platform.is_empty() => {
+            let reference = std::mem::take(reference);
+            Some(if array { Refs::Ref(reference) } else { Refs::RefDeprecated(reference.id) })
         }
-        _ => {
-            let refs = named.into_iter().map(|(platform, id)| (platform, reference(id))).collect();
-            Some(Refs::Refs(RefMap { refs }))
-        }
+        _ => Some(Refs::Refs(RefMap { refs: named.into_iter().collect() })),
     };
     let result = PbResult { result: refs, metadata: outcome.metadata, attestations: HashMap::new() };
     SolveResponse { r#ref: String::new(), result: Some(result) }

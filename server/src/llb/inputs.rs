@@ -28,6 +28,28 @@ const INPUT: &str = "input:";
 /// The registry of images that only a build knows: it cannot exist (RFC 2606).
 const NOWHERE: &str = "kiln.invalid/input";
 
+/// What stands for results of this daemon in the definitions that their clients are given; their ids follow.
+const RESULT: &str = "kiln.invalid/result/";
+
+/// A graph whose result is this one, for clients that give it to other builds.
+pub(crate) fn definition_of(solved: &Solved) -> pb::Definition {
+    let id = solved.record.id.to_string();
+    let identifier = format!("docker-image://{RESULT}{}", id.trim_start_matches("sha256:"));
+    let source = pb::SourceOp { identifier, ..pb::SourceOp::default() };
+    let platform = Some(crate::control::platform(&solved.record.platform));
+    let op = pb::Op { op: Some(pb::op::Op::Source(source)), platform, ..pb::Op::default() }.encode_to_vec();
+    let input = pb::Input { digest: digest(&op), index: 0 };
+    let end = pb::Op { inputs: vec![input], ..pb::Op::default() }.encode_to_vec();
+    // To clients, a definition without metadata is none.
+    let metadata = HashMap::from([(digest(&op), pb::OpMetadata::default())]);
+    pb::Definition { def: vec![op, end], metadata, source: None }
+}
+
+/// The id of the image that such a definition speaks of.
+pub(super) fn result_id(reference: &str) -> Option<String> {
+    Some(format!("sha256:{}", reference.strip_prefix(RESULT)?))
+}
+
 /// The attributes with images in place of inputs, which the build knows from then on.
 pub(crate) async fn as_images(
     server: &Server,

@@ -16,8 +16,10 @@ mod source;
 mod tests;
 
 pub(crate) use definition::Definition;
+#[cfg(feature = "fuzzing")]
+pub(crate) use definition::digest;
 pub(crate) use error::LlbError;
-pub(crate) use inputs::{as_images, configured};
+pub(crate) use inputs::{as_images, configured, definition_of};
 pub(crate) use lower::{Local, Lowered, lower, platform};
 pub(crate) use solve::solve;
 

@@ -15,6 +15,7 @@ use kiln_graph::plan::{BaseRequest, Plan, ResolveBase};
 use tokio::runtime::Handle;
 use tonic::{Code, Status};
 
+use super::inputs::result_id;
 use super::{Definition, Local, Lowered, lower};
 use crate::api::pb;
 use crate::build::{Build, Outcome, Solved};
@@ -82,7 +83,7 @@ impl Work<'_> {
         let request = BuildRequest {
             credentials: credentials::of(&self.session, &plan, agents.path()).await?,
             contexts: contexts.collect::<BTreeMap<String, PathBuf>>(),
-            bases: if pulls { self.pull(&plan).await? } else { Bases::default() },
+            bases: self.bases(&plan, pulls).await?,
             plan,
             project: format!("{} llb", self.session.shared_key),
             require_cached: RequireCached::Nothing,
@@ -106,18 +107,22 @@ impl Work<'_> {
         Ok(granted)
     }
 
-    /// Asks the registries for what the names of images stand for now.
-    async fn pull(&self, plan: &Plan) -> Result<Bases, Status> {
-        let requests = plan.graph.iter().filter_map(|(_, vertex)| match &vertex.op {
-            Op::Source(Source::Image { reference, platform, .. }) => {
-                let (reference, platform) = (reference.clone(), platform.clone());
-                Some(BaseRequest { reference, platform, layout: None })
-            }
-            _ => None,
-        });
-        let requests: Vec<BaseRequest> = requests.collect();
+    /// The images that are known already: earlier results of this daemon, and what the registries say that names stand for
+    /// now, if they are to be asked.
+    async fn bases(&self, plan: &Plan, pulls: bool) -> Result<Bases, Status> {
         let resolver = self.builder.resolver(PullPolicy::Always, self.progress.clone(), Handle::current());
         let bases = resolver.bases();
+        let mut requests = Vec::new();
+        for (_, vertex) in plan.graph.iter() {
+            let Op::Source(Source::Image { reference, platform, .. }) = &vertex.op else { continue };
+            if let Some(id) = result_id(reference) {
+                let record = self.builder.images().find(&id);
+                bases.know(reference, &record.map_err(|error| told(Code::NotFound, &error))?);
+            } else if pulls {
+                let (reference, platform) = (reference.clone(), platform.clone());
+                requests.push(BaseRequest { reference, platform, layout: None });
+            }
+        }
         let answers = tokio::task::spawn_blocking(move || resolver.resolve(&requests)).await;
         let answers = answers.map_err(|_| Status::internal("the resolution ended without a result"))?;
         for answer in answers {
