@@ -44,8 +44,7 @@ impl From<&Location> for Lines {
 pub(crate) fn lines(text: &str, span: &std::ops::Range<usize>) -> Lines {
     let line = |offset: usize| {
         let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-        let count = before.iter().filter(|byte| **byte == b'\n').count();
-        u32::try_from(count + 1).unwrap_or(u32::MAX)
+        u32::try_from(before.split(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX)
     };
     Lines { first: line(span.start), last: line(span.end.saturating_sub(1).max(span.start)) }
 }

@@ -26,7 +26,7 @@ pub(crate) const LOAD_CONTEXT: &str = "[internal] load build context";
 
 /// Progress that is told to whoever watches the build.
 pub(crate) fn of(build: &Arc<Build>) -> (Progress, ToldAll) {
-    told(build, |event| Some(event))
+    told(build, Some)
 }
 
 /// The progress of a builder. With a platform, the steps of the Dockerfile have it in their names.

@@ -60,11 +60,6 @@ impl<V: Clone> Rendezvous<V> {
         };
         tokio::time::timeout(patience, arrival).await.ok().flatten()
     }
-
-    /// All values that are there now.
-    pub(crate) fn all(&self) -> Vec<V> {
-        self.locked().values().cloned().collect()
-    }
 }
 
 impl<V> Rendezvous<V> {

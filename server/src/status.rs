@@ -34,8 +34,6 @@ struct Told {
     messages: Vec<Arc<StatusResponse>>,
     /// The vertices that are under way, by their step: an ending repeats what the beginning said.
     open: std::collections::BTreeMap<Numbered, Vertex>,
-    cached: u32,
-    total: u32,
     parts: u32,
     /// What steps execute, by their names.
     commands: HashMap<String, String>,
@@ -51,13 +49,6 @@ type Numbered = (u32, StepId);
 struct Length {
     messages: usize,
     is_over: bool,
-}
-
-/// How many steps there were, and how many of them the cache answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Steps {
-    pub(crate) total: u32,
-    pub(crate) cached: u32,
 }
 
 impl StatusLog {
@@ -166,12 +157,6 @@ impl StatusLog {
         receiver
     }
 
-    /// What was counted so far.
-    pub(crate) fn steps(&self) -> Steps {
-        let told = self.locked();
-        Steps { total: told.total, cached: told.cached }
-    }
-
     /// The name in all messages of the step that began first.
     pub(crate) fn first(&self) -> String {
         self.digest(shown((1, StepId(1))))
@@ -195,7 +180,6 @@ impl StatusLog {
         let digest = self.digest(shown(step));
         let vertex = Vertex { digest, name, started: Some(now()), ..Vertex::default() };
         let mut told = self.locked();
-        told.total += 1;
         told.names.insert(vertex.name.clone(), vertex.digest.clone());
         told.open.insert(step, vertex.clone());
         vertex
@@ -204,7 +188,6 @@ impl StatusLog {
     fn ended(&self, step: Numbered, cached: bool, error: Option<String>) -> Option<Vertex> {
         let vertex = {
             let mut told = self.locked();
-            told.cached += u32::from(cached);
             told.open.remove(&step)?
         };
         let error = error.map(|error| self.process(&vertex.name, &error).unwrap_or(error));
@@ -305,6 +288,5 @@ mod tests {
             assert_eq!(last.vertexes[0].digest, first.vertexes[0].digest);
             assert!(watcher.recv().await.is_none());
         }
-        assert_eq!(log.steps(), Steps { total: 1, cached: 1 });
     }
 }

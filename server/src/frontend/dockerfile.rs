@@ -94,9 +94,10 @@ impl<'a> Work<'a> {
         }
         let names = Names::read(attributes);
         let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
-        let credentials = match attributes.contains_key("context") {
-            true => credentials::for_context(&session, agents.path()).await?,
-            false => kiln_builder::Credentials::default(),
+        let credentials = if attributes.contains_key("context") {
+            credentials::for_context(&session, agents.path()).await?
+        } else {
+            kiln_builder::Credentials::default()
         };
         let from = (&builder, &credentials);
         let loaded = load::load(server, &session, from, (&names, attributes), &progress).await?;

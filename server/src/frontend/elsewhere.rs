@@ -49,21 +49,15 @@ pub(super) async fn fetch(
     progress: &Progress,
 ) -> Result<Option<Found>, Status> {
     let Some(url) = attributes.get("context").filter(|url| !url.is_empty()) else { return Ok(None) };
-    let fetched = match upload_path(url) {
-        Some(path) => uploaded(session, builder, path, progress).await?,
-        None => {
-            let source = kiln_graph::remote_source(url).map_err(Status::invalid_argument)?;
-            let Some(mut source) = source else {
-                let url = kiln_graph::redact(url);
-                let message = format!("context={url}: the URL of a git repository or of a file is meant");
-                return Err(Status::invalid_argument(message));
-            };
-            if let Source::Git(git) = &mut source {
-                git.keep_git_dir |= options::keeps_git_dir(attributes);
-            }
-            let fetched = builder.fetch_context(&source, credentials, MAX_DOCKERFILE, progress).await;
-            fetched.map_err(|error| told(Code::Unknown, &error))?
+    let fetched = if let Some(path) = upload_path(url) {
+        uploaded(session, builder, path, progress).await?
+    } else {
+        let mut source = source(url)?;
+        if let Source::Git(git) = &mut source {
+            git.keep_git_dir |= options::keeps_git_dir(attributes);
         }
+        let fetched = builder.fetch_context(&source, credentials, MAX_DOCKERFILE, progress).await;
+        fetched.map_err(|error| told(Code::Unknown, &error))?
     };
     match fetched {
         Fetched::Dockerfile(text) => Ok(Some(Found::Dockerfile(text))),
@@ -76,6 +70,15 @@ pub(super) async fn fetch(
             Ok(Some(Found::Context(Elsewhere { root, context, _fetched: fetched })))
         }
     }
+}
+
+/// What a URL names.
+fn source(url: &str) -> Result<Source, Status> {
+    let source = kiln_graph::remote_source(url).map_err(Status::invalid_argument)?;
+    source.ok_or_else(|| {
+        let url = kiln_graph::redact(url);
+        Status::invalid_argument(format!("context={url}: the URL of a git repository or of a file is meant"))
+    })
 }
 
 /// The path of an upload, if the URL is one's.
@@ -94,7 +97,7 @@ async fn uploaded(
     let mut incoming = services::upload(session, CLIENT, path).await?;
     let (sender, pieces) = mpsc::channel(WAITING);
     let builder = builder.clone();
-    let reader = Pieces { pieces, rest: Vec::new(), at: 0 };
+    let reader = Pieces { incoming: pieces, rest: Vec::new(), at: 0 };
     let kept = tokio::task::spawn_blocking(move || builder.context_of(reader, MAX_DOCKERFILE));
     let mut total = 0;
     let streamed = loop {
@@ -145,7 +148,7 @@ fn beneath(root: &Path, path: &str) -> Result<PathBuf, Status> {
 
 /// Pieces from a channel as a stream for a thread that may block.
 struct Pieces {
-    pieces: mpsc::Receiver<Result<Vec<u8>, String>>,
+    incoming: mpsc::Receiver<Result<Vec<u8>, String>>,
     rest: Vec<u8>,
     at: usize,
 }
@@ -153,7 +156,7 @@ struct Pieces {
 impl Read for Pieces {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.at == self.rest.len() {
-            match self.pieces.blocking_recv() {
+            match self.incoming.blocking_recv() {
                 Some(Ok(piece)) => (self.rest, self.at) = (piece, 0),
                 Some(Err(message)) => return Err(io::Error::other(message)),
                 None => return Ok(0),

@@ -108,13 +108,11 @@ pub(super) async fn load(
         }
     };
     let ignore = async {
-        match &context {
-            MainContext::Fetched(elsewhere) => read(&elsewhere.context, IGNORE),
-            _ => {
-                let session = server.session_of(session, attributes, &names.context).await?;
-                ignore_file(&session, &names.context, progress).await
-            }
+        if let MainContext::Fetched(elsewhere) = &context {
+            return read(&elsewhere.context, IGNORE);
         }
+        let session = server.session_of(session, attributes, &names.context).await?;
+        ignore_file(&session, &names.context, progress).await
     };
     let (definition, ignore) = tokio::try_join!(definition, ignore)?;
     let (text, own_ignore) = definition;

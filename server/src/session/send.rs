@@ -233,18 +233,18 @@ impl Listing<'_> {
         }
         names.sort_unstable();
         for name in names {
-            self.entry(if path.is_empty() { name } else { format!("{path}/{name}") })?;
+            self.entry(&if path.is_empty() { name } else { format!("{path}/{name}") })?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, path: String) -> Result<(), SendError> {
-        let full = self.root.join(&path);
+    fn entry(&mut self, path: &str) -> Result<(), SendError> {
+        let full = self.root.join(path);
         let failed = |errno: rustix::io::Errno| SendError::Read { path: full.clone(), source: errno.into() };
         let system = rustix::fs::statat(CWD, &full, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         let kind = FileType::from_raw_mode(system.st_mode);
         let mut stat = Stat {
-            path: path.clone(),
+            path: path.to_owned(),
             mode: go_mode(&system),
             uid: system.st_uid,
             gid: system.st_gid,
@@ -262,7 +262,7 @@ impl Listing<'_> {
             FileType::RegularFile if system.st_nlink > 1 => {
                 let inode = (system.st_dev, system.st_ino);
                 self.inodes.get(&inode).cloned().or_else(|| {
-                    self.inodes.insert(inode, path.clone());
+                    self.inodes.insert(inode, path.to_owned());
                     None
                 })
             }
@@ -270,9 +270,9 @@ impl Listing<'_> {
         };
         let has_content = kind == FileType::RegularFile && first.is_none();
         stat.linkname = first.unwrap_or(stat.linkname);
-        self.files.push(has_content.then(|| path.clone()));
+        self.files.push(has_content.then(|| path.to_owned()));
         self.send(Packet { stat: Some(stat), ..Packet::default() })?;
-        if kind == FileType::Directory { self.directory(&path) } else { Ok(()) }
+        if kind == FileType::Directory { self.directory(path) } else { Ok(()) }
     }
 
     fn content(&self, id: u32, path: &str) -> Result<(), SendError> {

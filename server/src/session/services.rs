@@ -65,8 +65,9 @@ pub(crate) async fn has_agent(session: &Session, id: &str) -> bool {
 
 /// A socket in `directory` that leads to the client's agent, for as long as the session lasts.
 pub(crate) fn agent(session: &Session, id: &str, directory: &Path) -> std::io::Result<PathBuf> {
-    let name: String = id.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let path = directory.join(&name[..name.len().min(64)]);
+    // Any text may be an id; a socket's path has little room.
+    let name = crate::status::digest(id);
+    let path = directory.join(name.trim_start_matches("sha256:").get(..32).unwrap_or_default());
     let listener = UnixListener::bind(&path)?;
     let (session, id) = (session.clone(), id.to_owned());
     tokio::spawn(async move {

@@ -130,7 +130,7 @@ async fn forward(
 }
 
 /// Gives the packets to the tree and sends what it asks for. Blocks the thread.
-fn keep(
+pub(crate) fn keep(
     into: &Path,
     name: &str,
     mut packets: mpsc::Receiver<Packet>,
