@@ -18,6 +18,8 @@ mod entitlements;
 mod export;
 mod failure;
 mod frontend;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod listen;
 mod llb;
 mod progress;

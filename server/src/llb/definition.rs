@@ -89,6 +89,6 @@ fn sorted(mut ops: HashMap<String, pb::Op>, target: &str) -> Result<Vec<(String,
 }
 
 /// The name of an operation: the digest of its bytes.
-pub(super) fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     kiln_cache::digest_of(bytes).to_string()
 }
