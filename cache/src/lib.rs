@@ -88,6 +88,12 @@
 //! | ADD of a repository: commit, directory, submodules | yes, by way of its tree digest | not the branch or tag |
 //! | contexts by name, images of OCI layouts: where they come from | no | the same files are the same step, whoever has them |
 //! | WORKDIR: path, owner and mode of what is made, the root | yes | |
+//! | client's graphs: copies by path: tree digest and names of what is taken, and every rule of how it lands | yes | |
+//! | client's graphs: files, directories and links made or removed: all that is said of them, the root | yes | |
+//! | client's graphs: command: whether its root is kept, forgotten or read-only, exit codes, names of extra hosts | yes | addresses are not |
+//! | client's graphs: what a command leaves in a mount: the command's key and layer, what the mount began as | yes | |
+//! | client's graphs: difference: both chains of diff ids | yes | times of files are part of it |
+//! | client's graphs: merge | no step has a key for it | it is a chain of layers |
 //! | labels, annotations, names of stages, comments, ENV before a COPY | no | they change the configuration, not files |
 //! | SOURCE_DATE_EPOCH | only if declared | |
 //! | HEALTHCHECK, ONBUILD, CMD and other configuration | no step has a key for it | it is recomputed in every build |

@@ -19,6 +19,7 @@ tests!("root":
     a_read_only_bind_covers_what_is_mounted_below_it, targets_inside_mounts_are_made_there,
     a_memory_mount_has_the_mode_and_size_asked_for, files_are_read_only_with_their_mode, missing_directories_are_named,
     a_missing_source_is_named, removal_leaves_a_whiteout, syncing_is_not_needed,
+    a_root_that_is_read_only_refuses_and_mounts_in_it_do_not,
 );
 
 fn bind(target: &str, source: impl Into<PathBuf>, read_only: bool, recursive: bool) -> Mount {
@@ -299,4 +300,19 @@ fn syncing_is_not_needed() {
         assert!(root.contains(option) || option.ends_with("off"), "{root}");
         assert!(!root.contains("metacopy=on") && !root.contains("index=on"), "{root}");
     }
+}
+
+fn a_root_that_is_read_only_refuses_and_mounts_in_it_do_not() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.beside("host")).unwrap();
+    let mut spec =
+        fixture.shell("touch /new 2>/dev/null && echo written; touch /made/here/x /memory/y; echo done");
+    spec.read_only_root = true;
+    spec.mounts = vec![
+        bind("/made/here", fixture.beside("host"), false, false),
+        Mount { target: "/memory".into(), kind: MountKind::Tmpfs { size: None, mode: 0o755 } },
+    ];
+    assert_eq!(run(&spec).text(), "done\n");
+    assert!(fixture.beside("host/x").exists());
+    assert_eq!(fixture.changes(), names(&[]));
 }

@@ -108,3 +108,169 @@ fn time_text(time: Option<i64>) -> String {
 fn yes(flag: bool) -> &'static str {
     if flag { "yes" } else { "no" }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kiln_graph::op::{FileOp, MakeDirectory, MakeFile, MakeLink, ModeChange, Owner, Remove};
+
+    use super::*;
+    use crate::solve::key::{file, slot};
+
+    fn key(action: FileAction, selection: Option<[u8; 32]>) -> Key {
+        let op = FileOp { actions: vec![action], link: false };
+        file(&op, &[selection], "root", slot("p", "s", "linux/amd64", "")).key
+    }
+
+    fn copy() -> Transfer {
+        Transfer {
+            input: 1,
+            source: "/a".into(),
+            destination: "/b".into(),
+            owner: None,
+            mode: None,
+            time: None,
+            wildcards: Wildcards::None,
+            follow: false,
+            contents: false,
+            make_parents: false,
+            replace: false,
+            include: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_transfer_counts_by_what_it_takes_and_how_it_lands() {
+        let with = |change: fn(&mut Transfer)| {
+            let mut changed = copy();
+            change(&mut changed);
+            key(FileAction::Transfer(changed), Some([1; 32]))
+        };
+        let base = with(|_| {});
+        assert_eq!(base, with(|copy| copy.source = "/moved/a".into()), "not where it was");
+        assert_eq!(base, with(|copy| copy.exclude.push("x".into())), "not what is left out");
+        assert_ne!(base, key(FileAction::Transfer(copy()), Some([2; 32])));
+        let changes: [fn(&mut Transfer); 8] = [
+            |copy| copy.destination = "/b/".into(),
+            |copy| copy.owner = Some(Owner { user: "1".into(), group: None }),
+            |copy| copy.mode = Some(ModeChange::Set(0o644)),
+            |copy| copy.time = Some(0),
+            |copy| copy.contents = true,
+            |copy| copy.make_parents = true,
+            |copy| copy.replace = true,
+            |copy| copy.include.push("x".into()),
+        ];
+        let keys: BTreeSet<Key> = changes.into_iter().map(with).chain([base]).collect();
+        assert_eq!(keys.len(), 9);
+    }
+
+    #[test]
+    fn what_a_transfer_takes_is_remembered_by_all_that_chooses_it() {
+        let with = |change: fn(&mut Transfer)| {
+            let mut changed = copy();
+            change(&mut changed);
+            transfer_memo(&changed, "root")
+        };
+        let changes: [fn(&mut Transfer); 8] = [
+            |_| {},
+            |copy| copy.source = "/c".into(),
+            |copy| copy.wildcards = Wildcards::Some,
+            |copy| copy.wildcards = Wildcards::Any,
+            |copy| copy.follow = true,
+            |copy| copy.contents = true,
+            |copy| copy.include.push("x".into()),
+            |copy| copy.exclude.push("x".into()),
+        ];
+        let keys: BTreeSet<Key> =
+            changes.into_iter().map(with).chain([transfer_memo(&copy(), "other")]).collect();
+        assert_eq!(keys.len(), 9);
+    }
+
+    #[test]
+    fn single_changes_count_with_all_that_they_say() {
+        let owner = Some(Owner { user: "u".into(), group: None });
+        let made = |path: &str, mode, data: &[u8], owner: &Option<Owner>, time| {
+            let (path, data, owner) = (path.into(), data.to_vec(), owner.clone());
+            FileAction::MakeFile(MakeFile { path, mode, data, owner, time })
+        };
+        let directory = |path: &str, mode, owner: &Option<Owner>, time, parents| {
+            let (path, owner) = (path.into(), owner.clone());
+            FileAction::MakeDirectory(MakeDirectory { path, mode, owner, time, parents })
+        };
+        let link = |path: &str, target: &str, owner: &Option<Owner>, time| {
+            let (path, target, owner) = (path.into(), target.into(), owner.clone());
+            FileAction::MakeLink(MakeLink { path, target, owner, time })
+        };
+        let gone = |path: &str, allow_missing, wildcards| {
+            FileAction::Remove(Remove { path: path.into(), allow_missing, wildcards })
+        };
+        let actions = [
+            made("/a", 0o644, b"", &None, None),
+            made("/b", 0o644, b"", &None, None),
+            made("/a", 0o600, b"", &None, None),
+            made("/a", 0o644, b"x", &None, None),
+            made("/a", 0o644, b"", &owner, None),
+            made("/a", 0o644, b"", &None, Some(0)),
+            directory("/a", 0o644, &None, None, false),
+            directory("/b", 0o644, &None, None, false),
+            directory("/a", 0o755, &None, None, false),
+            directory("/a", 0o644, &owner, None, false),
+            directory("/a", 0o644, &None, Some(0), false),
+            directory("/a", 0o644, &None, None, true),
+            link("/a", "b", &None, None),
+            link("/b", "b", &None, None),
+            link("/a", "c", &None, None),
+            link("/a", "b", &owner, None),
+            link("/a", "b", &None, Some(0)),
+            gone("/a", false, false),
+            gone("/b", false, false),
+            gone("/a", true, false),
+            gone("/a", false, true),
+        ];
+        let count = actions.len();
+        let keys: BTreeSet<Key> = actions.into_iter().map(|action| key(action, None)).collect();
+        assert_eq!(keys.len(), count);
+    }
+
+    #[test]
+    fn rules_of_a_command_count_but_for_addresses() {
+        let finished = |given: &ExecRules| rules(KeyBuilder::new("exec"), given).finish().0;
+        let host = |address: &str, name: &str| ExecRules {
+            hosts: vec![(address.into(), name.into())],
+            ..ExecRules::default()
+        };
+        assert_eq!(finished(&host("10.0.0.1", "h")), finished(&host("10.0.0.2", "h")));
+        let all = [
+            ExecRules::default(),
+            host("10.0.0.1", "h"),
+            host("10.0.0.1", "i"),
+            ExecRules { root: RootChanges::Forgotten, ..ExecRules::default() },
+            ExecRules { root: RootChanges::Refused, ..ExecRules::default() },
+            ExecRules { exit_codes: vec![1], ..ExecRules::default() },
+            ExecRules { exit_codes: vec![0, 1], ..ExecRules::default() },
+        ];
+        let keys: BTreeSet<Key> = all.iter().map(finished).collect();
+        assert_eq!(keys.len(), all.len());
+    }
+
+    #[test]
+    fn differences_and_outputs_count_by_what_they_are_of() {
+        let slot = slot("p", "s", "linux/amd64", "");
+        let one = difference("a", "b", slot).key;
+        assert_eq!(one, difference("a", "b", slot).key);
+        let command = |number: u8| Key([number; 32]);
+        let keys = BTreeSet::from([
+            one,
+            difference("b", "a", slot).key,
+            difference("ab", "", slot).key,
+            output(&command(1), "layer", 1, "root", slot).key,
+            output(&command(2), "layer", 1, "root", slot).key,
+            output(&command(1), "other", 1, "root", slot).key,
+            output(&command(1), "layer", 2, "root", slot).key,
+            output(&command(1), "layer", 1, "other", slot).key,
+        ]);
+        assert_eq!(keys.len(), 8);
+    }
+}
