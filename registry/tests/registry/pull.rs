@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use kiln_registry::testing::{Fault, TestImage, TestRegistry, Trouble};
 use kiln_registry::{
-    DOCKER_MANIFEST, Descriptor, Document, DocumentError, MAX_DOCUMENT, MediaType, Reference, RegistryError,
-    sha256,
+    Client, ClientOptions, DOCKER_MANIFEST, Descriptor, Document, DocumentError, HostOptions, MAX_DOCUMENT,
+    MediaType, Reference, RegistryError, sha256,
 };
 
-use crate::support::{client, noise, read, reference, text};
+use crate::support::{client, noise, options, read, reference, text};
 
 fn document_error(result: Result<impl Sized, RegistryError>) -> DocumentError {
     match result.map(drop) {
@@ -59,6 +59,46 @@ async fn a_platform_of_an_index() {
     );
     assert_eq!(client.manifest(&reference).await.unwrap(), index);
     assert!(matches!(client.resolve(&reference, "nonsense").await, Err(RegistryError::Platform(_))));
+}
+
+#[tokio::test]
+async fn mirrors_are_asked_first_and_passed_over_when_they_do_not_have_it() {
+    let (origin, empty, mirror) =
+        (TestRegistry::start().await, TestRegistry::start().await, TestRegistry::start().await);
+    let image = TestImage::new("linux/amd64", &[b"one", b"two"]);
+    origin.put_image("a/b", "t", &image);
+    mirror.put_image("proxy/a/b", "t", &image);
+    let reference = reference(&origin, "a/b:t");
+    let client_with = |mirrors: Vec<String>| {
+        let hosts = [(origin.host(), HostOptions { mirrors, ..HostOptions::default() })].into();
+        Client::new(ClientOptions { hosts, ..options() }).unwrap()
+    };
+    let both = client_with(vec![empty.host(), format!("http://{}/proxy/", mirror.host())]);
+    let resolved = both.resolve(&reference, "linux/amd64").await.unwrap();
+    assert_eq!(resolved.manifest, image.manifest);
+    for (layer, descriptor) in image.layers.iter().zip(&resolved.layers) {
+        assert_eq!(read(&both, &reference, descriptor).await.unwrap(), *layer);
+    }
+    assert_eq!(both.manifest_digest(&reference).await.unwrap(), image.manifest.digest);
+    assert!(!empty.requests().is_empty());
+    assert_eq!(origin.requests(), [""; 0], "the mirror had everything");
+
+    let useless = client_with(vec![empty.host()]);
+    let resolved = useless.resolve(&reference, "linux/amd64").await.unwrap();
+    assert_eq!(read(&useless, &reference, &resolved.layers[1]).await.unwrap(), *image.layers[1]);
+    let missing = reference.with_tag("missing").unwrap();
+    let error = text(&useless.resolve(&missing, "linux/amd64").await.unwrap_err());
+    assert!(error.contains(&origin.host()), "the registry itself has the last word: {error}");
+}
+
+#[test]
+fn a_mirror_that_has_no_name_is_refused_at_once() {
+    let hosts = [(
+        "r.example".to_owned(),
+        HostOptions { mirrors: vec!["mirror".to_owned()], ..HostOptions::default() },
+    )];
+    let made = Client::new(ClientOptions { hosts: hosts.into(), ..options() });
+    assert!(matches!(made, Err(RegistryError::Url { url }) if url == "mirror"));
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use axum::serve::Listener;
 use kiln_registry::testing::{Fault, Login, TestRegistry, Trouble};
-use kiln_registry::{CertificateError, Client, ClientOptions, Proxies, Reference, RegistryError};
+use kiln_registry::{
+    CertificateError, Client, ClientOptions, HostOptions, Proxies, Reference, RegistryError,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -161,6 +163,23 @@ async fn a_client_certificate_is_presented() {
     let (options, _dir) = reached(&registry, &files).await;
     let error = ask(options, "registry.test").await;
     assert!(error.is_not_found(), "{error:?}");
+}
+
+#[tokio::test]
+async fn options_of_one_registry_name_authorities_and_certificates() {
+    let registry = registry(true).await;
+    let host = |identities| HostOptions {
+        authorities: vec![testdata("ca.crt")],
+        identities,
+        ..HostOptions::default()
+    };
+    let identity = vec![(testdata("client.crt"), testdata("client.key"))];
+    for (options, is_let_in) in [(host(Vec::new()), false), (host(identity), true)] {
+        let (client, _dir) = reached(&registry, &[]).await;
+        let hosts = [("registry.test".to_owned(), options)].into();
+        let error = ask(ClientOptions { hosts, certs_dir: None, ..client }, "registry.test").await;
+        assert_eq!(error.is_not_found(), is_let_in, "{error:?}");
+    }
 }
 
 #[tokio::test]
