@@ -1,7 +1,7 @@
 //! The account of a build: what became of each step and why, kept so that it can be asked for afterwards.
 //!
-//! Plain data, written at the end of every build as one JSON document a project, and read by whoever shows it and by the
-//! next build of the same project, which finds in it what an edited instruction was before.
+//! Plain data, written at the end of every build as a JSON document: one a project, read by whoever shows it, and one for each
+//! platform of it, read by the next build for that, which finds in it what an edited instruction was before.
 
 use jiff::Timestamp;
 use kiln_cache::{DiffId, Key, KeyBuilder, Store};
@@ -14,6 +14,9 @@ use crate::error::BuildError;
 pub struct BuildAccount {
     /// Which Dockerfile it was: its path, or what else the build was told to go by, without credentials.
     pub project: String,
+    /// The platform that the image is for.
+    #[serde(default)]
+    pub platform: String,
     /// When it began.
     pub began: Timestamp,
     /// How long it took, until the target was there.
@@ -136,17 +139,29 @@ pub struct Trace {
 impl BuildAccount {
     /// The account of a project's last build. One that cannot be read (another version wrote it) is none.
     pub fn load(store: &Store, project: &str) -> Result<Option<Self>, BuildError> {
-        let text = store.builds().get(&name(project)).map_err(kiln_cache::StoreError::from)?;
+        Self::named(store, project, &name(project, None))
+    }
+
+    /// The account of a project's last build for a platform.
+    pub(crate) fn load_for(store: &Store, project: &str, platform: &str) -> Result<Option<Self>, BuildError> {
+        Self::named(store, project, &name(project, Some(platform)))
+    }
+
+    fn named(store: &Store, project: &str, name: &Key) -> Result<Option<Self>, BuildError> {
+        let text = store.builds().get(name).map_err(kiln_cache::StoreError::from)?;
         let account: Option<Self> = text.and_then(|text| serde_json::from_slice(&text).ok());
         Ok(account.filter(|account| account.project == kiln_graph::redact(project)))
     }
 
-    /// Keeps the account in place of the project's last one.
+    /// Keeps the account in place of the project's last one, and of the last one for its platform.
     pub(crate) fn save(&self, store: &Store, project: &str) -> Result<(), BuildError> {
         let text = serde_json::to_vec(self).map_err(|error| BuildError::Plan {
             detail: format!("its account cannot be written: {error}"),
         })?;
-        Ok(store.builds().put(&name(project), &text).map_err(kiln_cache::StoreError::from)?)
+        for name in [name(project, None), name(project, Some(&self.platform))] {
+            store.builds().put(&name, &text).map_err(kiln_cache::StoreError::from)?;
+        }
+        Ok(())
     }
 }
 
@@ -162,6 +177,7 @@ pub(crate) fn instruction(name: &str) -> &str {
     name.split_once("] ").map_or(name, |(_, text)| text)
 }
 
-fn name(project: &str) -> Key {
-    KeyBuilder::new("build").part("project", project).finish().0
+fn name(project: &str, platform: Option<&str>) -> Key {
+    let name = KeyBuilder::new("build").part("project", project);
+    platform.into_iter().fold(name, |name, platform| name.part("platform", platform)).finish().0
 }

@@ -33,7 +33,7 @@ pub(super) async fn run(
         digests.push(digest);
         selections.push(selection);
     }
-    let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
+    let slot = solve.slot(&vertex.display.stage, &vertex.display.name);
     let step_key = key::exec(op, &digests, &root.identity(), slot);
     if !vertex.no_cache {
         same_root::adopt(solve, &step_key, &root).await?;

@@ -42,7 +42,7 @@ pub(super) async fn run(
     // A linked layer is made on nothing, and counts as made on nothing.
     let linked = if op.link { Some(with_numbers(solve, op, &root).await?) } else { None };
     let (op, below) = linked.as_ref().map_or((op, root.clone()), |op| (op, Snapshot::default()));
-    let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
+    let slot = solve.slot(&vertex.display.stage, &vertex.display.name);
     let step_key = key::file(op, &digests, &below.identity(), slot);
     let asked = match ask(solve, (id, vertex), &step_key, &selections).await? {
         Asked::Hit(layer) => return Ok(root.with(*layer)),

@@ -22,11 +22,13 @@ pub(crate) struct StepKey {
     pub(crate) slot: Key,
 }
 
-/// The slot of a step: the same instruction of the same stage of the same Dockerfile.
-pub(crate) fn slot(project: &str, stage: &str, name: &str) -> Key {
+/// The slot of a step: the same instruction of the same stage of the same Dockerfile, for the same platform. What one
+/// platform's build was is no explanation of another's.
+pub(crate) fn slot(project: &str, platform: &str, stage: &str, name: &str) -> Key {
     // The position `2/4` moves when instructions are added; the rest of the name does not.
     let text = name.split_once("] ").map_or(name, |(_, text)| text);
-    KeyBuilder::new("slot").part("project", project).part("stage", stage).part("text", text).finish().0
+    let slot = KeyBuilder::new("slot").part("project", project).part("platform", platform);
+    slot.part("stage", stage).part("text", text).finish().0
 }
 
 /// The key of an Exec on the root with identity `root`; `selections` holds one digest for each mount that shows
@@ -252,7 +254,7 @@ mod tests {
     }
 
     fn key(op: &Exec) -> Key {
-        exec(op, &[], "root", slot("p", "s", "[1/2] RUN make")).key
+        exec(op, &[], "root", slot("p", "linux/amd64", "s", "[1/2] RUN make")).key
     }
 
     #[test]
@@ -283,12 +285,12 @@ mod tests {
         for change in changes {
             assert_ne!(base, with(change));
         }
-        assert_ne!(base, exec(&op(), &[], "other", slot("p", "s", "")).key);
+        assert_ne!(base, exec(&op(), &[], "other", slot("p", "linux/amd64", "s", "")).key);
     }
 
     fn mounted(mount: ExecMount, selection: Option<[u8; 32]>) -> Key {
         let op = Exec { mounts: vec![mount], ..op() };
-        exec(&op, &[selection], "root", slot("p", "s", "[1/2] RUN make")).key
+        exec(&op, &[selection], "root", slot("p", "linux/amd64", "s", "[1/2] RUN make")).key
     }
 
     #[test]
@@ -378,8 +380,10 @@ mod tests {
 
     #[test]
     fn a_slot_outlives_a_new_instruction_before_it() {
-        assert_eq!(slot("p", "s", "[s 1/2] RUN make"), slot("p", "s", "[s 2/3] RUN make"));
-        assert_ne!(slot("p", "s", "[s 1/2] RUN make"), slot("q", "s", "[s 1/2] RUN make"));
-        assert_ne!(slot("p", "s", "[s 1/2] RUN make"), slot("p", "t", "[t 1/2] RUN make"));
+        let first = slot("p", "linux/amd64", "s", "[s 1/2] RUN make");
+        assert_eq!(first, slot("p", "linux/amd64", "s", "[s 2/3] RUN make"));
+        assert_ne!(first, slot("q", "linux/amd64", "s", "[s 1/2] RUN make"));
+        assert_ne!(first, slot("p", "linux/arm64", "s", "[s 1/2] RUN make"));
+        assert_ne!(first, slot("p", "linux/amd64", "t", "[t 1/2] RUN make"));
     }
 }

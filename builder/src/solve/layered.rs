@@ -37,7 +37,7 @@ pub(super) async fn diff(solve: &Solve, id: VertexId, vertex: &Vertex) -> Result
         solve.progress.step(&vertex.display.name).done();
         return Ok(Snapshot::new(upper.layers()[upper.layers().len() - rest.len()..].to_vec()));
     }
-    let slot = key::slot(&solve.project, &vertex.display.stage, &vertex.display.name);
+    let slot = solve.slot(&vertex.display.stage, &vertex.display.name);
     let step_key = key::changes::difference(&lower.identity(), &upper.identity(), slot);
     let asked = match ask(solve, (id, vertex), &step_key, &[]).await? {
         Asked::Hit(layer) => return Ok(Snapshot::new(vec![*layer])),

@@ -73,6 +73,8 @@ pub(crate) struct Solve {
     pub(crate) shared: SharedCaches,
     /// Which Dockerfile this is, so that a miss is explained by an earlier build of the same one.
     pub(crate) project: String,
+    /// Which platform its result is for.
+    pub(crate) platform: String,
     graph: Graph,
     contexts: HashMap<VertexId, Arc<Context>>,
     prefetched: Prefetched,
@@ -213,6 +215,7 @@ impl Solve {
             writeback: with.writeback,
             shared: with.shared,
             project: with.project,
+            platform: plan.platform.clone(),
             left: Mutex::default(),
             outcomes: (0..plan.graph.len()).map(|_| OnceLock::new()).collect(),
             graph: plan.graph.clone(),
@@ -230,6 +233,10 @@ impl Solve {
             return Ok(());
         }
         self.why.account(self, succeeded)?.save(&self.store, &self.project)
+    }
+
+    fn slot(&self, stage: &str, name: &str) -> kiln_cache::Key {
+        key::slot(&self.project, &self.platform, stage, name)
     }
 
     fn outcome(&self, id: VertexId) -> Option<Outcome> {

@@ -125,7 +125,7 @@ impl<'a> Outputs<'a> {
     fn key(&self, command: &StepKey, layer: &DiffId, mount: usize, root: &Snapshot) -> StepKey {
         let display = &self.vertex.display;
         let name = format!("{} (mount {mount})", display.name);
-        let slot = key::slot(&self.solve.project, &display.stage, &name);
+        let slot = self.solve.slot(&display.stage, &name);
         key::changes::output(&command.key, &layer.to_string(), mount, &root.identity(), slot)
     }
 

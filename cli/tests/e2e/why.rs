@@ -272,3 +272,30 @@ fn a_shared_cache_may_have_what_must_be_cached() {
     assert_eq!(third.status.code(), Some(3), "{third}");
     assert!(third.stderr.contains("COPY src /src: src/main.rs changed"), "{third}");
 }
+
+#[test]
+fn platforms_in_turn_do_not_explain_each_other() {
+    let env = TestEnvironment::new();
+    let text = "ARG REGISTRY\nFROM --platform=$BUILDPLATFORM ${REGISTRY}/busybox AS tools\nARG TARGETARCH\nARG V=1\n\
+        RUN echo $TARGETARCH $V > /tool\nFROM scratch\nCOPY --from=tools /tool /\n";
+    let context = env.dockerfile("app", text);
+    let (run, copy) = ("RUN echo $TARGETARCH $V > /tool", "COPY --from=tools /tool /");
+    let build = |platform: &str, more: &[&str], reasons: &[(&str, &str)]| {
+        rebuilt(&env, &context, &[&["--platform", platform], more].concat(), reasons);
+    };
+    build("linux/amd64", &[], &[(run, NEVER), (copy, NEVER)]);
+    build("linux/arm64", &[], &[(run, NEVER), (copy, NEVER)]);
+    let changed = [(run, "ARG V 1 -> 2"), (copy, "tool changed")];
+    build("linux/amd64", &["--build-arg", "V=2"], &changed);
+    build("linux/arm64", &["--build-arg", "V=2"], &changed);
+    assert!(
+        env.run(["why", "-f", "app/Dockerfile", "RUN"]).ok().contains("V"),
+        "the last one is what is told of"
+    );
+
+    // An edited instruction, too, is compared with what it was for its own platform.
+    fs::write(context.join("Dockerfile"), text.replace("RUN echo", "RUN printf '%s %s\\n'")).unwrap();
+    let edited = env.build(&context, "app", &["--platform", "linux/amd64", "--build-arg", "V=2"]);
+    let (_, reason) = reasons(&edited).swap_remove(0);
+    assert!(reason.contains("printf") && !reason.contains("TARGETARCH arm64"), "{reason}");
+}

@@ -55,6 +55,7 @@ impl Why {
         }
         Ok(BuildAccount {
             project: kiln_graph::redact(&solve.project),
+            platform: solve.platform.clone(),
             began: self.begun,
             milliseconds: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             succeeded,
@@ -75,8 +76,11 @@ impl Why {
         if let Some(last) = self.last.get() {
             return Ok(last.as_ref());
         }
-        let last =
-            if solve.project.is_empty() { None } else { BuildAccount::load(&solve.store, &solve.project)? };
+        let last = if solve.project.is_empty() {
+            None
+        } else {
+            BuildAccount::load_for(&solve.store, &solve.project, &solve.platform)?
+        };
         Ok(self.last.get_or_init(|| last).as_ref())
     }
 

@@ -43,6 +43,7 @@ fn account() -> BuildAccount {
     };
     BuildAccount {
         project: "/src/Dockerfile".into(),
+        platform: "linux/amd64".into(),
         began: "2026-11-22T13:00:00Z".parse().unwrap(),
         milliseconds: 1500,
         succeeded: true,
