@@ -14,6 +14,7 @@ mod bad_input;
 mod buildkit;
 mod cache;
 mod check;
+mod clock;
 mod commands;
 mod concurrency;
 mod copy;
