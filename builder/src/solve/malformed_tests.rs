@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use kiln_cache::Store;
 use kiln_graph::image::ImageConfig;
 use kiln_graph::op::{
-    Access, CacheMount, CopyAction, CopySource, Device, Exec, ExecMount, FileAction, FileOp, ModeChange,
-    Network, Op, Owner, Security, Sharing, Source,
+    Access, CacheMount, CopyAction, CopySource, Device, Exec, ExecMount, FileAction, FileOp, MakeFile,
+    MakeLink, ModeChange, Network, Op, Owner, Remove, Security, Sharing, Source,
 };
 use kiln_graph::plan::Plan;
 use kiln_graph::{Display, Entitlements, Graph, Vertex, VertexId};
@@ -29,7 +29,7 @@ fn exec() -> Exec {
         security: Security::Sandbox,
         devices: Vec::new(),
         hostname: None,
-            rules: kiln_graph::op::ExecRules::default(),
+        rules: kiln_graph::op::ExecRules::default(),
     }
 }
 
@@ -48,6 +48,10 @@ fn copy(input: Option<usize>, path: &str, destination: &str) -> CopyAction {
 
 fn file(action: CopyAction) -> Op {
     Op::File(FileOp { actions: vec![FileAction::Copy(action)], link: false })
+}
+
+fn changed(action: FileAction) -> Op {
+    Op::File(FileOp { actions: vec![action], link: false })
 }
 
 fn mounted(mount: ExecMount) -> Op {
@@ -94,6 +98,11 @@ async fn inputs_that_are_not_there_are_named() {
         (file(copy(Some(usize::MAX), "a", "/")), 1),
         (file(copy(None, "a", "/")), 0),
         (mounted(ExecMount::Bind { input: 7, source: ".".into(), target: "/t".into(), read_only: true }), 1),
+        (mounted(ExecMount::Output { input: 7, source: ".".into(), target: "/t".into() }), 1),
+        (Op::Merge, 0),
+        (Op::Diff, 1),
+        (Op::Output(0), 0),
+        (Op::Output(usize::MAX), 1),
         (Op::Source(Source::Context { name: "nobody".into(), ignore: Vec::new() }), 0),
         (Op::Source(Source::Context { name: String::new(), ignore: vec!["[".into()] }), 0),
     ] {
@@ -155,6 +164,35 @@ async fn values_that_mean_nothing_are_refused() {
         file(copy(Some(1), "[", "/x")),
         file(copy(Some(1), "../../../../etc/passwd", "/x")),
         file(copy(Some(1), "nothing", "")),
+        changed(FileAction::MakeFile(MakeFile {
+            mode: 0,
+            path: "/".into(),
+            data: Vec::new(),
+            owner: None,
+            time: None,
+        })),
+        changed(FileAction::MakeFile(MakeFile {
+            mode: 0,
+            path: "/a\0".into(),
+            data: Vec::new(),
+            owner: None,
+            time: None,
+        })),
+        changed(FileAction::MakeLink(MakeLink {
+            path: String::new(),
+            target: "a".into(),
+            owner: None,
+            time: None,
+        })),
+        changed(FileAction::MakeLink(MakeLink {
+            path: "/a".into(),
+            target: String::new(),
+            owner: None,
+            time: None,
+        })),
+        changed(FileAction::Remove(Remove { path: "/".into(), allow_missing: true, wildcards: false })),
+        changed(FileAction::Remove(Remove { path: "/[".into(), allow_missing: true, wildcards: true })),
+        changed(FileAction::Remove(Remove { path: "/..".into(), allow_missing: true, wildcards: false })),
     ] {
         let said = build(op.clone(), 2).await;
         assert!(said != "it was built" && !said.is_empty(), "{op:?}: {said}");

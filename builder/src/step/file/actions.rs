@@ -63,6 +63,9 @@ pub(super) fn make_directory(
 /// Makes a symlink.
 pub(super) fn make_link(delta: &mut Delta<'_>, base: &View, action: &MakeLink) -> Result<(), FileError> {
     let path = delta.resolve(action.path.as_ref())?;
+    if action.target.is_empty() || action.target.contains('\0') {
+        return Err(FileError::LinkTarget { path: absolute(&path), target: action.target.clone() });
+    }
     if delta.existing(&path)? != Existing::Nothing {
         return Err(FileError::InTheWay { path: absolute(&path) });
     }

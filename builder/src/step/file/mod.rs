@@ -46,6 +46,14 @@ pub enum FileError {
         /// Path inside the image.
         path: PathBuf,
     },
+    /// A link is to say nothing, or what no file system can hold.
+    #[error("{path} cannot be a symbolic link to {target:?}: that is not a path", path = path.display())]
+    LinkTarget {
+        /// Path inside the image.
+        path: PathBuf,
+        /// What the link is to say.
+        target: String,
+    },
     /// What a change is about is not there.
     #[error("{path} does not exist", path = path.display())]
     Missing {
