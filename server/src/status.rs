@@ -84,7 +84,7 @@ impl StatusLog {
                 message.statuses.push(self.progress((part, step), what, done, total));
             }
             Event::Warning { message: text } => message.warnings.push(VertexWarning {
-                vertex: self.digest("warning"),
+                vertex: self.first(),
                 level: 1,
                 short: text.into_bytes(),
                 ..VertexWarning::default()

@@ -85,9 +85,6 @@ impl<'a> Work<'a> {
         progress: Progress,
     ) -> Result<Self, Status> {
         let limits = limits::read(attributes)?;
-        for warning in limits.warnings {
-            progress.warn(warning);
-        }
         let mut builder = server.builder_for(&session);
         if !limits.hosts.is_empty() {
             builder = builder.with_hosts(&limits.hosts);
@@ -102,6 +99,10 @@ impl<'a> Work<'a> {
         let from = (&builder, &credentials);
         let loaded = load::load(server, &session, from, (&names, attributes), &progress).await?;
         let named = Named::read(server, &session, attributes, &progress).await?;
+        // Clients show no warnings before there is a step that they could belong to.
+        for warning in limits.warnings {
+            progress.warn(warning);
+        }
         let report = Report { source: loaded.source };
         let (ignore, context) = (loaded.ignore, loaded.context);
         Ok(Self {
@@ -173,7 +174,7 @@ impl<'a> Work<'a> {
         let check = options.build_args.get(kiln_parser::check::BUILD_ARGUMENT).map(String::as_str);
         let parsed = kiln_parser::parse_with(text, check);
         if parsed.diagnostics.iter().any(Diagnostic::is_error) {
-            return Err(self.report.mistakes(&parsed.diagnostics));
+            return Err(self.report.malformed(&parsed.diagnostics));
         }
         let (progress, told_all) = crate::progress::of_builder(self.build, shown);
         let result = async {

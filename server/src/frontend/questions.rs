@@ -89,7 +89,7 @@ pub(super) fn answer(
 
 fn sound(parsed: Parsed, report: &Report) -> Result<kiln_parser::Dockerfile, Status> {
     let mistakes: Vec<Diagnostic> = parsed.diagnostics.into_iter().filter(is_mistake).collect();
-    if mistakes.is_empty() { Ok(parsed.dockerfile) } else { Err(report.mistakes(&mistakes)) }
+    if mistakes.is_empty() { Ok(parsed.dockerfile) } else { Err(report.malformed(&mistakes)) }
 }
 
 fn outcome(answer: &impl Serialize, text: &str) -> Result<Outcome, Status> {

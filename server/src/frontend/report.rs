@@ -22,23 +22,27 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Mistakes of the Dockerfile as one error that shows their lines.
+    /// Mistakes of the Dockerfile's form as one error that shows their lines.
+    pub(super) fn malformed(&self, diagnostics: &[Diagnostic]) -> Status {
+        self.errors(diagnostics, |lines| {
+            lines
+                .map_or_else(String::new, |lines| format!("dockerfile parse error on line {}: ", lines.first))
+        })
+    }
+
+    /// Mistakes of its meaning, in the same way.
     pub(super) fn mistakes(&self, diagnostics: &[Diagnostic]) -> Status {
+        self.errors(diagnostics, |_| String::new())
+    }
+
+    fn errors(&self, diagnostics: &[Diagnostic], before: impl Fn(Option<Lines>) -> String) -> Status {
         let errors: Vec<_> = diagnostics.iter().filter(|found| found.is_error()).collect();
         let lines: Vec<Lines> = errors.iter().filter_map(|found| self.lines(found)).collect();
-        let message: Vec<String> = errors
-            .iter()
-            .map(|found| {
-                let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-                match self.lines(found) {
-                    Some(lines) => {
-                        let Diagnostic { message, .. } = found;
-                        format!("dockerfile parse error on line {}: {message}{help}", lines.first)
-                    }
-                    None => found.message.clone() + &help,
-                }
-            })
-            .collect();
+        let message = errors.iter().map(|found| {
+            let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            format!("{}{}{help}", before(self.lines(found)), found.message)
+        });
+        let message: Vec<String> = message.collect();
         failure::at(Code::InvalidArgument, &message.join("\n"), &self.source, &lines, Vec::new())
     }
 
@@ -84,8 +88,9 @@ impl Report {
         let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
         match error {
             BuildError::Step { name, location, cause, .. } => {
-                let message = match build.status.process(name, &cause.to_string()) {
-                    Some(message) => message,
+                let process = build.status.process(name, &cause.to_string());
+                let message = match process.or_else(|| missing(error)) {
+                    Some(message) => format!("{message}{hint}"),
                     None if matches!(**cause, StepError::Mount(_) | StepError::File(_)) => {
                         format!("{}{hint}", kiln_builder::text::chain(&**cause))
                     }
@@ -98,6 +103,14 @@ impl Report {
             _ => Status::unknown(format!("{}{hint}", kiln_builder::text::chain(error))),
         }
     }
+}
+
+/// A missing source of a copy, in BuildKit's words and then in kiln's.
+fn missing(error: &BuildError) -> Option<String> {
+    let (pattern, _) = error.missing_source()?;
+    let cause = std::error::Error::source(error).map(kiln_builder::text::chain).unwrap_or_default();
+    let path = pattern.trim_start_matches('/');
+    Some(format!("failed to compute cache key: \"/{path}\": not found: {cause}"))
 }
 
 /// The commands of a plan by the names of their steps.

@@ -160,6 +160,8 @@ async fn mistakes_show_their_lines_and_questions_are_answered() {
     let missing = daemon.build(&context(dir.path()), &[], vec![]).await.answer.unwrap_err();
     let wrong =
         daemon.build(&context(dir.path()), &[("filename", "Wrong")], vec![]).await.answer.unwrap_err();
+    assert!(missing.message().contains("\"/none\": not found"), "{missing}");
+    assert!(wrong.message().starts_with("dockerfile parse error on line 2: "), "{wrong}");
     for status in [&missing, &wrong] {
         assert_eq!(status.code(), tonic::Code::Unknown, "{status}");
         let details = String::from_utf8_lossy(status.details()).into_owned();
