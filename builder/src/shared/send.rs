@@ -1,7 +1,7 @@
 //! One layer on its way to a shared cache.
 //!
 //! What the place has is not sent, what another repository of the same registry has is mounted, and only what is nowhere
-//! near is fetched first. The export calls this, several times at once.
+//! near is fetched first. What was damaged in the store is made or fetched again. The export calls this, several times at once.
 
 use std::sync::Arc;
 
@@ -39,8 +39,26 @@ impl Sender {
             other => (self.compressed(&layer, compression, force).await?, other.as_ref().and_then(location)),
         };
         let layer_ref = LayerRef { diff_id: layer.clone(), remote, created: None };
-        let outcome = self.put(Some(&layer_ref), &blob, elsewhere.as_ref()).await?;
-        Ok((layer, blob, outcome))
+        match self.put(Some(&layer_ref), &blob, elsewhere.as_ref()).await {
+            // Not the bytes that they should be: those of the store, if so, are had again.
+            Err(ExportFailure::Storage(error)) if error.is_of_one_blob() => {
+                if !self.drop_damaged(&layer).await? {
+                    return Err(error.into());
+                }
+                if let Some(remote) = &layer_ref.remote {
+                    self.fetch(&layer, remote).await?;
+                }
+                let blob = self.compressed(&layer, compression, force).await?;
+                let outcome = self.put(Some(&layer_ref), &blob, None).await?;
+                Ok((layer, blob, outcome))
+            }
+            outcome => Ok((layer, blob, outcome?)),
+        }
+    }
+
+    async fn drop_damaged(&self, layer: &DiffId) -> Result<bool, ExportFailure> {
+        let (layers, layer) = (self.store.layers(), layer.clone());
+        Ok(blocking(move || layers.drop_damaged(&layer)).await.ok_or(ExportFailure::Lost)??)
     }
 
     /// Brings a blob to the place; one that is nowhere near is fetched first.
@@ -67,7 +85,7 @@ impl Sender {
 
     async fn fetch(&self, layer: &DiffId, remote: &Remote) -> Result<(), FetchError> {
         let only = LayerRef { diff_id: layer.clone(), remote: Some(remote.clone()), created: None };
-        self.fetcher.ensure_blobs(&Snapshot::new(vec![only]), &self.progress).await
+        self.fetcher.ensure_tars(&Snapshot::new(vec![only]), &self.progress).await
     }
 
     /// The layer's blob as it is to travel: one that is there already, unless it is to be of another kind.
