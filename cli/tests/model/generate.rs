@@ -2,6 +2,8 @@
 //!
 //! Contents, names and flags come from few values, so that different steps are often alike: that is where a wrong key shows.
 
+use std::fmt::Write as _;
+
 use super::random::Random;
 use super::state::{Base, File, Kind, Rule, Stage, State, Step, Touch};
 use super::world::BASES;
@@ -35,12 +37,12 @@ impl Generator<'_> {
         let mut state = State { ignore: IGNORED.map(str::to_owned).to_vec(), ..State::default() };
         for path in ["a/f", "a/g", "a/s/h", "b/f", "b/g", "c", "junk/x"] {
             let text = self.content();
-            self.put(&mut state, path, Kind::Regular(text));
+            Self::put(&mut state, path, Kind::Regular(text));
         }
-        self.put(&mut state, "l", Kind::Symlink("a/f".to_owned()));
-        self.put(&mut state, "dl", Kind::Symlink("a".to_owned()));
-        self.put(&mut state, "a/l", Kind::Symlink("g".to_owned()));
-        for _ in 0..1 + self.random.below(3) {
+        Self::put(&mut state, "l", Kind::Symlink("a/f".to_owned()));
+        Self::put(&mut state, "dl", Kind::Symlink("a".to_owned()));
+        Self::put(&mut state, "a/l", Kind::Symlink("g".to_owned()));
+        for _ in 0..=self.random.below(3) {
             let stage = self.stage(&state);
             state.stages.push(stage);
         }
@@ -55,7 +57,7 @@ impl Generator<'_> {
     }
 
     /// Puts a file, with the directories above it.
-    fn put(&mut self, state: &mut State, path: &str, kind: Kind) {
+    fn put(state: &mut State, path: &str, kind: Kind) {
         for (slash, _) in path.match_indices('/') {
             let above = path[..slash].to_owned();
             let directory = File { kind: Kind::Directory, mode: 0o755, xattr: None };
@@ -121,7 +123,7 @@ impl Generator<'_> {
             (15, "exclude", &["f", "**/h", "*/s", "g", "s"]),
         ] {
             if let Some(value) = self.random.some_of(percent, values) {
-                flags += &format!(" --{flag}={value}");
+                write!(flags, " --{flag}={value}").unwrap();
             }
         }
         flags
@@ -132,7 +134,7 @@ impl Generator<'_> {
         let sources: &[&str] = if !earlier.is_empty() && self.random.chance(45) {
             let stage = earlier[self.random.below(earlier.len())];
             stages.push(stage);
-            flags += &format!(" --from=s{stage}");
+            write!(flags, " --from=s{stage}").unwrap();
             &["/d*", "/d*/", "/out", "/out/*", "/base/file", "/base", "/out/r?", "/d/f*", "/w*", "/*/f"]
         } else if self.random.chance(15) {
             flags += " --parents";
@@ -261,14 +263,14 @@ impl Generator<'_> {
             }
             6 => {
                 state.context.get_mut(&path).unwrap().xattr =
-                    self.random.some_of(70, &["1", "2"]).map(str::to_owned)
+                    self.random.some_of(70, &["1", "2"]).map(str::to_owned);
             }
             7 => {
-                if !self.is_linked(state, &path) {
+                if !Self::is_linked(state, &path) {
                     let file = state.context.remove(&path).unwrap();
                     let name = self.random.pick(&["f", "g", "z"]);
                     let dir = path.rsplit_once('/').map_or(String::new(), |(dir, _)| format!("{dir}/"));
-                    if !self.is_linked(state, &format!("{dir}{name}")) {
+                    if !Self::is_linked(state, &format!("{dir}{name}")) {
                         state.context.insert(format!("{dir}{name}"), file);
                     }
                 }
@@ -282,11 +284,11 @@ impl Generator<'_> {
             9 => {
                 let (path, text) = (self.random.pick(&["a/n", "b/n", "a/s/n"]).to_owned(), self.content());
                 if !state.context.contains_key(&path) {
-                    self.put(state, &path, Kind::Regular(text));
+                    Self::put(state, &path, Kind::Regular(text));
                 }
             }
             10 => {
-                if !self.is_linked(state, &path) {
+                if !Self::is_linked(state, &path) {
                     let kind = match self.random.below(3) {
                         0 => Kind::Directory,
                         1 => Kind::Symlink("1".to_owned()),
@@ -307,7 +309,7 @@ impl Generator<'_> {
     }
 
     /// Whether a hard link of the context leads to the path, or is there.
-    fn is_linked(&self, state: &State, path: &str) -> bool {
+    fn is_linked(state: &State, path: &str) -> bool {
         state.context.iter().any(|(known, file)| match &file.kind {
             Kind::Link(target) => target == path || known == path,
             Kind::Directory => known == path,
@@ -325,17 +327,19 @@ impl Generator<'_> {
             }
             3 => {
                 let path = self.some_path(state, |_| true);
-                state.touches.extend(path.map(|path| Touch::Owner(path, 1000 + number as u32)));
+                state
+                    .touches
+                    .extend(path.map(|path| Touch::Owner(path, 1000 + u32::try_from(number).unwrap())));
             }
             4 => {
                 let path = self.some_path(state, |kind| matches!(kind, Kind::Regular(_)));
                 let plain =
-                    path.filter(|path| state.context[path].xattr.is_none() && !self.is_linked(state, path));
+                    path.filter(|path| state.context[path].xattr.is_none() && !Self::is_linked(state, path));
                 state.touches.extend(plain.map(Touch::Again));
             }
             5 => {
                 let text = self.content();
-                self.put(state, &format!("junk/{number}"), Kind::Regular(text));
+                Self::put(state, &format!("junk/{number}"), Kind::Regular(text));
             }
             6 => state.label = Some(number.to_string()),
             7 => drop(state.args.insert("UNDECLARED".to_owned(), number.to_string())),

@@ -107,7 +107,7 @@ impl World {
         // The program is by far the largest file, and the same in all.
         let text =
             format!("FROM scratch\nCOPY root/bin /bin\nCOPY --exclude=bin root /\nENV BASE={number}\n");
-        let (_, record) = self.solve(&text, &LowerOptions::default(), &dir.to_owned());
+        let (_, record) = self.solve(&text, &LowerOptions::default(), dir);
         let name = Reference::parse(&base_name(number)).unwrap();
         self.builder.images().name(&record.unwrap(), &name).unwrap();
     }
