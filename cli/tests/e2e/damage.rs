@@ -23,6 +23,15 @@ fn flip_layers(env: &TestEnvironment) -> usize {
     layers.len()
 }
 
+/// Damages the blobs that are packed: the uncompressed tar of the last layer stays whole, and so do trees.
+fn flip_packed(env: &TestEnvironment) {
+    let blobs = fs::read_dir(env.root().join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path());
+    let packed: Vec<PathBuf> =
+        blobs.filter(|path| fs::read(path).unwrap().starts_with(&[0x1f, 0x8b])).collect();
+    assert!(packed.len() >= 3, "the base's and two steps': {packed:?}");
+    packed.iter().for_each(|path| flip(path));
+}
+
 /// A base, a layer that is a tree and one that is a tar only.
 fn app(env: &TestEnvironment) -> PathBuf {
     let text = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nRUN seq 1000 > /made\nCOPY file /copied\n";
@@ -81,6 +90,22 @@ fn damaged_blobs_are_made_or_fetched_again_before_they_are_pushed() {
 }
 
 #[test]
+fn an_archive_with_a_damaged_blob_is_not_left_and_the_next_is_whole() {
+    let env = TestEnvironment::new();
+    let archive = env.path("app.oci");
+    let output = format!("type=oci,dest={}", archive.display());
+    env.build(&app(&env), "app", &["-o", &output]).ok();
+    let right = Image::read(&format!("oci-archive:{}", archive.display())).tree;
+    fs::remove_file(&archive).unwrap();
+    flip_packed(&env);
+    let text = env.build(&app(&env), "app", &["-o", &output]).fails();
+    assert!(text.contains("was damaged in the store") && text.contains("once more"), "{text}");
+    assert!(!archive.exists());
+    env.build(&app(&env), "app", &["-o", &output]).ok();
+    assert_eq!(Image::read(&format!("oci-archive:{}", archive.display())).tree, right);
+}
+
+#[test]
 fn a_layer_that_is_lost_is_told_and_made_again() {
     let env = TestEnvironment::new();
     assert_eq!(executed(&env).len(), 2);
@@ -121,4 +146,24 @@ fn files_that_were_changed_in_a_tree_do_not_leave_the_store() {
     env.run(["push", &name]).ok();
     assert_eq!(Image::read(&format!("docker://{name}")).tree, right);
     assert_eq!(env.image("app").tree, right);
+}
+
+#[test]
+fn a_shared_cache_gets_whole_layers_or_none() {
+    let env = TestEnvironment::new();
+    let archive = format!("type=oci,dest={}", env.path("app.oci").display());
+    env.build(&app(&env), "app", &["-o", &archive]).ok();
+    let right = env.image("app").tree;
+    flip_packed(&env);
+    let cache = env.path("cache");
+    let to = format!("type=local,dest={},mode=max,ignore-error=false", cache.display());
+    let outcome = env.build(&app(&env), "app", &["--cache-to", &to]);
+    assert!(outcome.status.success(), "{outcome}");
+
+    let other = env.another_store("other");
+    let from = format!("type=local,src={}", cache.display());
+    let outcome = other.build(&app(&other), "app", &["--cache-from", &from]);
+    assert!(outcome.status.success(), "{outcome}");
+    assert_eq!(Steps::read(&outcome.stderr).executed(), [""; 0], "{outcome}");
+    assert_eq!(other.image("app").tree, right);
 }
