@@ -36,7 +36,7 @@ pub fn messages(bytes: &[u8]) {
 
 fn lowered(message: &pb::Definition) {
     if let Ok(definition) = Definition::read(message) {
-        drop(llb::lower(definition, "linux/amd64"));
+        drop(llb::lower(definition, "linux/amd64", llb::Layouts::new()));
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use prost::Message as _;
 
 use super::LlbError;
+use super::source::{ClientLayout, client_layout};
 use crate::api::pb;
 
 /// Most operations of one definition: several times as many as large builds have, and few enough for each to be looked at.
@@ -58,6 +59,18 @@ impl Definition {
             None => Vec::new(),
         };
         Ok(Self { ops, result, metadata: message.metadata.clone() })
+    }
+}
+
+impl Definition {
+    /// The images of clients' layouts that the result needs, each with the platform that is meant: they are copied before the
+    /// graph is lowered.
+    pub(crate) fn layouts(&self) -> Vec<(ClientLayout, Option<&pb::Platform>)> {
+        let layout = |(_, op): &'_ (String, pb::Op)| match &op.op {
+            Some(pb::op::Op::Source(source)) => client_layout(source),
+            _ => None,
+        };
+        self.ops.iter().filter_map(|op| Some((layout(op)?, op.1.platform.as_ref()))).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use kiln_graph::op::{CopyAction, CopySource, FileAction, FileOp, Op, Source};
 use kiln_graph::{Display, Graph, Vertex, VertexId, pattern};
 
 use super::definition::{Definition, Edge};
+use super::source::ClientLayout;
 use super::{LlbError, exec, file, source};
 use crate::api::pb;
 
@@ -43,8 +44,11 @@ pub(crate) struct Local {
     pub(crate) hint: String,
 }
 
+/// Directories with copies of what clients have in layouts.
+pub(crate) type Layouts = BTreeMap<ClientLayout, String>;
+
 /// Lowers what the result needs. `host` is the platform of operations that name none.
-pub(crate) fn lower(definition: Definition, host: &str) -> Result<Lowered, LlbError> {
+pub(crate) fn lower(definition: Definition, host: &str, layouts: Layouts) -> Result<Lowered, LlbError> {
     let Definition { ops, result, metadata } = definition;
     let mut lowering = Lowering {
         graph: Graph::new(),
@@ -53,6 +57,7 @@ pub(crate) fn lower(definition: Definition, host: &str) -> Result<Lowered, LlbEr
         locals: BTreeMap::new(),
         scratch: None,
         pulls: false,
+        layouts,
     };
     let mut platform = host.to_owned();
     for (digest, op) in ops {
@@ -138,6 +143,7 @@ pub(super) struct Lowering {
     locals: BTreeMap<String, Local>,
     scratch: Option<VertexId>,
     pub(super) pulls: bool,
+    pub(super) layouts: Layouts,
 }
 
 impl Lowering {

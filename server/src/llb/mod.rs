@@ -20,7 +20,7 @@ pub(crate) use definition::Definition;
 pub(crate) use definition::digest;
 pub(crate) use error::LlbError;
 pub(crate) use inputs::{as_images, configured, definition_of};
-pub(crate) use lower::{Local, Lowered, lower, platform};
+pub(crate) use lower::{Layouts, Local, Lowered, lower, platform};
 pub(crate) use solve::solve;
 
 /// What may stand in such a graph.
@@ -35,6 +35,7 @@ pub(crate) const CAPABILITIES: &[&str] = &[
     "source.local.excludepatterns",
     "source.local.sharedkeyhint",
     "source.local.differ",
+    "source.ocilayout",
     "source.git",
     "source.git.keepgitdir",
     "source.git.fullurl",

@@ -12,11 +12,12 @@ use kiln_graph::Entitlements;
 use kiln_graph::image::{ContainerConfig, ImageConfig};
 use kiln_graph::op::{Op, Source};
 use kiln_graph::plan::{BaseRequest, Plan, ResolveBase};
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tonic::{Code, Status};
 
 use super::inputs::result_id;
-use super::{Definition, Local, Lowered, lower};
+use super::{Definition, Layouts, Local, Lowered, lower, platform as llb_platform};
 use crate::api::pb;
 use crate::build::{Build, Outcome, Solved};
 use crate::contexts::Synced;
@@ -24,6 +25,7 @@ use crate::failure::told;
 use crate::frontend::credentials;
 use crate::server::Server;
 use crate::session::Session;
+use crate::session::content::{ContentStore, digest};
 use crate::session::receive::{self, Wanted};
 
 /// Where commands are found in an image that nobody configured.
@@ -45,12 +47,12 @@ pub(crate) async fn result_of(
     build: &Arc<Build>,
     definition: &pb::Definition,
 ) -> Result<Arc<Solved>, Status> {
-    let lowered = lower(Definition::read(definition)?, &server.platform)?;
+    let definition = Definition::read(definition)?;
     let session = server.sessions.get(&build.session).await?;
     let (progress, told_all) = crate::progress::of(build);
     let work = async {
         let builder = server.builder_for(&session);
-        Work { server, build, session, builder, progress }.run(lowered).await
+        Work { server, build, session, builder, progress }.run(definition).await
     };
     let result = tokio::select! {
         result = work => result,
@@ -69,8 +71,12 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn run(&self, lowered: Lowered) -> Result<Arc<Solved>, Status> {
-        let Lowered { graph, target, platform, locals, pulls } = lowered;
+    async fn run(&self, definition: Definition) -> Result<Arc<Solved>, Status> {
+        // They are there until the result is.
+        let mut copies = Vec::new();
+        let layouts = self.layouts(&definition, &mut copies).await?;
+        let Lowered { graph, target, platform, locals, pulls } =
+            lower(definition, &self.server.platform, layouts)?;
         let commands = graph.iter().filter_map(|(_, vertex)| match &vertex.op {
             Op::Exec(exec) => Some((vertex.display.name.clone(), exec.args.join(" "))),
             _ => None,
@@ -131,6 +137,44 @@ impl Work<'_> {
         Ok(bases)
     }
 
+    /// Copies what clients have in layouts.
+    async fn layouts(&self, definition: &Definition, copies: &mut Vec<TempDir>) -> Result<Layouts, Status> {
+        let mut layouts = Layouts::new();
+        for (layout, platform) in definition.layouts() {
+            if layouts.contains_key(&layout) {
+                continue;
+            }
+            let step = self.progress.step(format!("[internal] load oci-layout://{}", layout.store));
+            let session = self.session(layout.session.as_deref()).await?;
+            let store = ContentStore::new(&session, format!("oci:{}", layout.store));
+            let copy = self.server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
+            let wanted = platform.map_or_else(|| self.server.platform.clone(), llb_platform);
+            let takes = |entry: &kiln_registry::Descriptor| {
+                entry.platform().as_ref().is_none_or(|platform| {
+                    wanted.starts_with(&format!("{}/{}", platform.os(), platform.architecture()))
+                })
+            };
+            let copied = store.layout(&digest(&layout.digest)?, copy.path(), takes).await;
+            match &copied {
+                Ok(()) => step.done(),
+                Err(status) => step.failed(status.message()),
+            }
+            copied?;
+            let path = copy.path().to_str().map(str::to_owned);
+            layouts.insert(layout, path.ok_or_else(|| Status::internal("the store's path is not UTF-8"))?);
+            copies.push(copy);
+        }
+        Ok(layouts)
+    }
+
+    /// The build's own session, or the one of that id.
+    async fn session(&self, id: Option<&str>) -> Result<Session, Status> {
+        match id {
+            Some(id) if id != self.build.session => self.server.sessions.get(id).await,
+            _ => Ok(self.session.clone()),
+        }
+    }
+
     async fn contexts(&self, locals: &BTreeMap<String, Local>) -> Result<BTreeMap<String, Synced>, Status> {
         let mut synced = BTreeMap::new();
         for (name, local) in locals {
@@ -151,10 +195,7 @@ impl Work<'_> {
     }
 
     async fn context(&self, local: &Local) -> Result<(Synced, receive::Received), Status> {
-        let session = match &local.session {
-            Some(id) if *id != self.build.session => self.server.sessions.get(id).await?,
-            _ => self.session.clone(),
-        };
+        let session = self.session(local.session.as_deref()).await?;
         let synced = self.server.contexts.open(&session.shared_key, &local.place).await;
         let synced = synced.map_err(|error| told(Code::Internal, &error))?;
         let wanted = Wanted {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_graph::op::{Git, Http, Op, Source};
+use kiln_graph::op::{Git, Http, LayoutImage, Op, Source};
 use kiln_graph::{VertexId, redact};
 
 use super::LlbError;
@@ -35,6 +35,7 @@ const GIT: &[&str] = &[
     "git.knownsshhosts",
     "git.mountsshsock",
 ];
+const LAYOUT: &[&str] = &[LAYOUT_SESSION, LAYOUT_STORE];
 const HTTP: &[&str] = &[HTTP_CHECKSUM, HTTP_FILENAME];
 
 const RESOLVE_MODE: &str = "image.resolvemode";
@@ -49,6 +50,8 @@ const GIT_CHECKSUM: &str = "git.checksum";
 const GIT_SKIP_SUBMODULES: &str = "git.skipsubmodules";
 const GIT_TIMES: &str = "git.mtime";
 const GIT_BY_COMMIT: &str = "git.fetchbycommit";
+const LAYOUT_SESSION: &str = "oci.session";
+const LAYOUT_STORE: &str = "oci.store";
 const HTTP_CHECKSUM: &str = "http.checksum";
 const HTTP_FILENAME: &str = "http.filename";
 
@@ -94,14 +97,40 @@ fn source(
             let http = http(&attributes, identifier)?;
             Ok((Source::Http(http), redact(identifier)))
         }
-        "oci-layout" => Err(about.unsupported(
-            "identifier",
-            format!(
-                "`{identifier}`: images of a client's OCI layout are not read; load the image into the store"
-            ),
-        )),
+        "oci-layout" => {
+            attributes.only(LAYOUT)?;
+            let layout = client_layout(op).ok_or_else(|| {
+                about.wrong("identifier", format!("`{identifier}` is not oci-layout://NAME@DIGEST"))
+            })?;
+            let directory = lowering.layouts.get(&layout).cloned();
+            let directory =
+                directory.ok_or_else(|| about.wrong("identifier", "the layout was not copied"))?;
+            let image = LayoutImage { directory, tag: None, digest: Some(layout.digest) };
+            Ok((Source::Layout { image, platform: about.platform.clone() }, identifier.to_owned()))
+        }
         other => Err(about.unsupported("identifier", format!("the scheme `{other}` is not known"))),
     }
+}
+
+/// An image in a content store of a client's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ClientLayout {
+    /// What the client calls the store.
+    pub(crate) store: String,
+    /// The session that has it, if it is another than the build's.
+    pub(crate) session: Option<String>,
+    /// The digest of the image's manifest or index.
+    pub(crate) digest: String,
+}
+
+/// The image of a layout that a source operation names, if it names one.
+pub(super) fn client_layout(op: &pb::SourceOp) -> Option<ClientLayout> {
+    let (name, digest) = op.identifier.strip_prefix("oci-layout://")?.rsplit_once('@')?;
+    let given = |name: &str| op.attrs.get(name).filter(|value| !value.is_empty()).cloned();
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let named = || last.split(':').next().unwrap_or(last).to_owned();
+    let store = given(LAYOUT_STORE).unwrap_or_else(named);
+    Some(ClientLayout { store, session: given(LAYOUT_SESSION), digest: digest.to_owned() })
 }
 
 fn image(about: &About<'_>, reference: &str, checksum: Option<&str>) -> Result<Source, LlbError> {

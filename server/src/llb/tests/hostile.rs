@@ -6,11 +6,11 @@ use prost::Message as _;
 use super::{Writer, file, source};
 use crate::api::pb;
 use crate::api::pb::file_action::Action;
-use crate::llb::{Definition, lower};
+use crate::llb::{Definition, Layouts, lower};
 
 fn said(definition: &pb::Definition) -> Result<(), String> {
     let definition = Definition::read(definition).map_err(|error| error.to_string())?;
-    lower(definition, "linux/amd64").map(drop).map_err(|error| error.to_string())
+    lower(definition, "linux/amd64", Layouts::new()).map(drop).map_err(|error| error.to_string())
 }
 
 #[track_caller]

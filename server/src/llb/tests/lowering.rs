@@ -6,13 +6,13 @@ use std::path::Path;
 use super::{Writer, file, source};
 use crate::api::pb;
 use crate::api::pb::file_action::Action;
-use crate::llb::{Definition, Lowered, lower};
+use crate::llb::{Definition, Layouts, Lowered, lower};
 
 /// Where the expected texts are.
 const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/llb");
 
 fn shown(definition: &pb::Definition) -> String {
-    let lowered = match lower(Definition::read(definition).unwrap(), "linux/amd64") {
+    let lowered = match lower(Definition::read(definition).unwrap(), "linux/amd64", Layouts::new()) {
         Ok(lowered) => lowered,
         Err(error) => return format!("{error}\n"),
     };

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::model::{Node, Tree};
 use crate::api::pb;
-use crate::llb::{Definition, lower};
+use crate::llb::{Definition, Layouts, lower};
 
 /// A store and a builder on it.
 pub(super) struct World {
@@ -37,7 +37,7 @@ impl World {
     /// The files of the result, or why there is none.
     pub(super) async fn build(&self, definition: &pb::Definition) -> Result<Tree, String> {
         let definition = Definition::read(definition).map_err(|error| error.to_string())?;
-        let lowered = lower(definition, "linux/amd64").map_err(|error| error.to_string())?;
+        let lowered = lower(definition, "linux/amd64", Layouts::new()).map_err(|error| error.to_string())?;
         let (graph, target, platform) = (lowered.graph, lowered.target, lowered.platform);
         let request = BuildRequest {
             plan: Plan { graph, target, config: ImageConfig::default(), platform },
