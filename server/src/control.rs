@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::wrappers::{BroadcastStream, ReceiverStream};
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::api::control::control_server::Control;
@@ -20,9 +20,11 @@ use crate::api::control::{
 };
 use crate::api::pb;
 use crate::build::{Build, Outcome};
+use crate::ending::{Ending, Told};
+use crate::history;
 use crate::rendezvous::Rendezvous;
 use crate::running::Running;
-use crate::server::{Log, Server};
+use crate::server::Server;
 use crate::usage::{self, Policy};
 use crate::{collect, entitlements, export, frontend, llb};
 
@@ -79,7 +81,13 @@ impl Control for ControlService {
     }
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<Self::StatusStream>, Status> {
-        let build = self.0.build(&request.into_inner().r#ref, PATIENCE).await?;
+        let id = request.into_inner().r#ref;
+        let (history, past) = (Arc::clone(&self.0.history), id.clone());
+        if let Some(messages) = beside(move || history.log(&past).map_err(|error| unreadable(&error))).await?
+        {
+            return Ok(Response::new(Box::pin(tokio_stream::iter(messages.into_iter().map(Ok)))));
+        }
+        let build = self.0.build(&id, PATIENCE).await?;
         Ok(Response::new(Box::pin(ReceiverStream::new(build.status.watch()))))
     }
 
@@ -103,22 +111,42 @@ impl Control for ControlService {
 
     async fn listen_build_history(
         &self,
-        _request: Request<BuildHistoryRequest>,
+        request: Request<BuildHistoryRequest>,
     ) -> Result<Response<Self::ListenBuildHistoryStream>, Status> {
-        Err(Status::unimplemented("no history of builds is kept"))
+        let request = request.into_inner();
+        if let Some(filter) = request.filter.iter().find(|filter| !filter.is_empty()) {
+            return Err(Status::invalid_argument(format!("the history has no filters: `{filter}`")));
+        }
+        let (history, build) = (Arc::clone(&self.0.history), request.r#ref.clone());
+        let (events, later) =
+            beside(move || history.listen(&request).map_err(|error| unreadable(&error))).await?;
+        let now = tokio_stream::iter(events.into_iter().map(Ok));
+        let Some(later) = later else { return Ok(Response::new(Box::pin(now))) };
+        // A listener that is too far behind misses what was in between.
+        let later = BroadcastStream::new(later).filter_map(Result::ok);
+        let later = later.filter(move |event| history::is_asked_for(event, &build)).map(Ok);
+        Ok(Response::new(Box::pin(now.chain(later))))
     }
 
     async fn update_build_history(
         &self,
-        _request: Request<UpdateBuildHistoryRequest>,
+        request: Request<UpdateBuildHistoryRequest>,
     ) -> Result<Response<UpdateBuildHistoryResponse>, Status> {
-        Err(Status::unimplemented("no history of builds is kept"))
+        let (history, request) = (Arc::clone(&self.0.history), request.into_inner());
+        beside(move || history.update(&request)).await?;
+        Ok(Response::new(UpdateBuildHistoryResponse {}))
     }
+}
+
+pub(crate) fn unreadable(error: &std::io::Error) -> Status {
+    Status::internal(format!("the history of builds: {error}"))
 }
 
 impl Server {
     async fn solve(&self, request: SolveRequest) -> Result<HashMap<String, String>, Status> {
         let exporters = exporters(&request);
+        // Internal builds are questions of clients to themselves.
+        let record = (!request.internal).then(|| history::record(&request, exporters.clone()));
         let (frontend, attributes) = (request.frontend, request.frontend_attrs);
         let definition = request.definition.filter(|definition| !definition.def.is_empty());
         let inputs = request.frontend_inputs;
@@ -128,10 +156,14 @@ impl Server {
         drop(build.caches.set(request.cache.unwrap_or_default()));
         let place = Rendezvous::put(&self.builds, &build.id, Arc::clone(&build))
             .ok_or_else(|| Status::already_exists(format!("job ID {} exists", build.id)))?;
-        // The client's going away drops this call, and with it the guard.
+        if let Some(record) = record {
+            self.history.begin(record);
+        }
+        // The client's going away drops this call, and with it the guards.
         let _stops = build.cancel.clone().drop_guard();
+        let ending = Ending::of(self, &build);
         let result = self.result(&build, (&frontend, definition, &inputs), returned).await;
-        build.status.finish();
+        ending.with(result.clone()).await;
         tokio::spawn(async move {
             tokio::time::sleep(AFTERWARDS).await;
             drop(place);
@@ -193,31 +225,8 @@ impl Server {
     }
 }
 
-/// A build that the log tells of.
-struct Told {
-    log: Log,
-    build: String,
-    began: Instant,
-}
-
-impl Told {
-    fn begin(server: &Server, build: &str) -> Self {
-        (server.log)(&format!("build {build} begins ({} under way)", server.running.count()));
-        Self { log: Arc::clone(&server.log), build: build.to_owned(), began: Instant::now() }
-    }
-
-    fn end<T>(self, result: &Result<T, Status>) {
-        let seconds = self.began.elapsed().as_secs_f64();
-        let how = match result {
-            Ok(_) => "is done".to_owned(),
-            Err(status) => format!("failed: {}", status.message()),
-        };
-        (self.log)(&format!("build {} {how} ({seconds:.1} s)", self.build));
-    }
-}
-
 /// Work that blocks, beside everything else.
-async fn beside<T: Send + 'static>(
+pub(crate) async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Status> + Send + 'static,
 ) -> Result<T, Status> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -14,10 +14,12 @@ mod collect;
 pub mod config;
 mod contexts;
 mod control;
+mod ending;
 mod entitlements;
 mod export;
 mod failure;
 mod frontend;
+mod history;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod listen;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Transport;
 use tonic::transport::server::{Router, TcpIncoming};
 
+use crate::api::containerd::services::content::v1::content_server::ContentServer;
 use crate::api::control::control_server::ControlServer;
 use crate::api::gateway::llb_bridge_server::LlbBridgeServer;
 use crate::api::grpc::health::v1::health_check_response::ServingStatus;
@@ -16,6 +17,7 @@ use crate::api::grpc::health::v1::health_server::{Health, HealthServer};
 use crate::api::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use crate::bridge::BridgeService;
 use crate::control::ControlService;
+use crate::history::content::ContentService;
 use crate::listen::{Doors, ListenError, Listener, ListenerKind, Open};
 use crate::server::{Server, ServerOptions};
 use crate::session::connection::CONNECTION_WINDOW;
@@ -131,12 +133,14 @@ fn router(server: &Arc<Server>, transport: Transport) -> Router {
     let bridge = LlbBridgeServer::new(BridgeService(Arc::clone(server)))
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
+    let content = ContentServer::new(ContentService(Arc::clone(server)));
     transport
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .add_service(control)
         .add_service(bridge)
+        .add_service(content)
         .add_service(HealthServer::new(Alive))
 }
 

@@ -12,6 +12,7 @@ use tonic::Status;
 use crate::build::Build;
 use crate::collect::Collector;
 use crate::contexts::Contexts;
+use crate::history::History;
 use crate::rendezvous::Rendezvous;
 use crate::running::Running;
 use crate::session::{Session, Sessions, services};
@@ -20,6 +21,9 @@ use crate::usage::Policy;
 /// How a client knows Docker's own registry.
 const HUB: &str = "docker.io";
 const HUB_HOST: &str = "registry-1.docker.io";
+
+/// Where the history of builds is, below the store's directory.
+const HISTORY: &str = "history";
 
 /// Takes what the daemon has to say, a line at a time.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -55,6 +59,7 @@ pub struct ServerOptions {
 pub(crate) struct Server {
     pub(crate) builder: Builder,
     pub(crate) contexts: Contexts,
+    pub(crate) history: Arc<History>,
     pub(crate) platform: String,
     pub(crate) version: String,
     pub(crate) worker_id: String,
@@ -73,7 +78,9 @@ pub(crate) struct Server {
 impl Server {
     /// A daemon that nobody talks to yet.
     pub(crate) fn new(options: ServerOptions) -> Self {
+        let history = Arc::new(History::new(options.builder.store.root().join(HISTORY)));
         Self {
+            history,
             builder: options.builder,
             contexts: Contexts::new(options.contexts),
             platform: options.platform,

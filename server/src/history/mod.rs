@@ -1,0 +1,279 @@
+//! What became of builds, for clients that ask later: one small record and one log each, in files of their own.
+//!
+//! A record gets its name when it is complete; what is damaged is as if it had not been. The newest are kept, and those
+//! that a client pinned. Logs are blobs by digest, which [`content`] serves. Called by the control service.
+
+pub(crate) mod content;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tokio::sync::broadcast;
+use tonic::Status;
+
+use crate::api::control::{
+    BuildHistoryEvent, BuildHistoryEventType as EventType, BuildHistoryRecord, BuildHistoryRequest,
+    Descriptor, Exporter, SolveRequest, StatusResponse, UpdateBuildHistoryRequest,
+};
+use crate::api::google::rpc::Status as Detailed;
+use crate::status::now;
+
+/// Records that are kept beside those that are pinned.
+const KEPT: usize = 50;
+
+/// Bytes of a build's log; what its steps write after that is not kept.
+const MAX_LOG: usize = 4 << 20;
+
+/// Events that a listener may be behind with.
+const BEHIND: usize = 256;
+
+/// The type of a log: messages of progress, each after its length.
+const LOG_TYPE: &str = "application/vnd.buildkit.status.v0";
+
+/// Ends of the names of files.
+const RECORD: &str = "record";
+const LOG: &str = "log";
+
+/// The builds of one store.
+#[derive(Debug)]
+pub(crate) struct History {
+    directory: PathBuf,
+    active: Mutex<BTreeMap<String, BuildHistoryRecord>>,
+    events: broadcast::Sender<BuildHistoryEvent>,
+}
+
+/// How a build ended.
+pub(crate) type Ended<'a> = Result<&'a std::collections::HashMap<String, String>, &'a Status>;
+
+impl History {
+    /// Kept in that directory, which is made when it is needed.
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory, active: Mutex::default(), events: broadcast::channel(BEHIND).0 }
+    }
+
+    /// A build begins.
+    pub(crate) fn begin(&self, record: BuildHistoryRecord) {
+        self.locked().insert(record.r#ref.clone(), record.clone());
+        self.tell(EventType::Started, record);
+    }
+
+    /// A build has ended. Blocks.
+    pub(crate) fn end(&self, build: &str, ended: Ended<'_>, messages: &[StatusResponse]) -> io::Result<()> {
+        let Some(mut record) = self.locked().remove(build) else { return Ok(()) };
+        record.completed_at = Some(now());
+        match ended {
+            Ok(answer) => record.exporter_response.clone_from(answer),
+            Err(status) => {
+                let (code, message) = (status.code().into(), status.message().to_owned());
+                record.error = Some(Detailed { code, message, details: Vec::new() });
+            }
+        }
+        count(&mut record, messages);
+        std::fs::create_dir_all(&self.directory)?;
+        record.logs = Some(self.write_log(messages)?);
+        self.write(&record)?;
+        self.tell(EventType::Complete, record);
+        self.forget()
+    }
+
+    /// What there is now, and what happens from now on unless that is not wanted. Blocks.
+    pub(crate) fn listen(
+        &self,
+        request: &BuildHistoryRequest,
+    ) -> io::Result<(Vec<BuildHistoryEvent>, Option<broadcast::Receiver<BuildHistoryEvent>>)> {
+        let later = (!request.early_exit).then(|| self.events.subscribe());
+        let event = |kind: EventType, record| BuildHistoryEvent { r#type: kind.into(), record: Some(record) };
+        let mut events: Vec<_> =
+            self.locked().values().cloned().map(|record| event(EventType::Started, record)).collect();
+        if !request.active_only {
+            events.extend(self.records()?.into_iter().map(|record| event(EventType::Complete, record)));
+        }
+        events.retain(|event| is_asked_for(event, &request.r#ref));
+        if let limit @ 1.. = usize::try_from(request.limit).unwrap_or_default() {
+            events.truncate(limit);
+        }
+        Ok((events, later))
+    }
+
+    /// Pins a record, or removes it. Blocks.
+    pub(crate) fn update(&self, request: &UpdateBuildHistoryRequest) -> Result<(), Status> {
+        let failed = |error: io::Error| Status::internal(format!("the history of builds: {error}"));
+        let missing = || Status::not_found(format!("no record of a build {}", request.r#ref));
+        let mut record = self.record(&request.r#ref).map_err(failed)?.ok_or_else(missing)?;
+        if request.delete {
+            self.remove(&record).map_err(failed)?;
+            self.tell(EventType::Deleted, record);
+        } else if !request.finalize {
+            record.pinned = request.pinned;
+            self.write(&record).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The progress of a build that has ended. Blocks.
+    pub(crate) fn log(&self, build: &str) -> io::Result<Option<Vec<StatusResponse>>> {
+        let Some(digest) = self.record(build)?.and_then(|record| record.logs).map(|logs| logs.digest) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.blob(&digest)? else { return Ok(None) };
+        let (mut rest, mut messages) = (bytes.as_slice(), Vec::new());
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let length = u32::from_le_bytes(*length) as usize;
+            let Some((message, after)) = after.split_at_checked(length) else { break };
+            messages.push(StatusResponse::decode(message).map_err(io::Error::other)?);
+            rest = after;
+        }
+        Ok(Some(messages))
+    }
+
+    /// A log by its digest. Blocks.
+    pub(crate) fn blob(&self, digest: &str) -> io::Result<Option<Vec<u8>>> {
+        let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64);
+        let Some(hex) = hex.filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())) else {
+            return Ok(None);
+        };
+        found(std::fs::read(self.directory.join(format!("{hex}.{LOG}"))))
+    }
+
+    /// All records, the newest first.
+    fn records(&self) -> io::Result<Vec<BuildHistoryRecord>> {
+        let Some(entries) = found(std::fs::read_dir(&self.directory))? else { return Ok(Vec::new()) };
+        let mut records = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == RECORD) {
+                records.extend(read(&path)?);
+            }
+        }
+        records.sort_by_key(|record: &BuildHistoryRecord| {
+            std::cmp::Reverse(record.created_at.map(|time| (time.seconds, time.nanos)))
+        });
+        Ok(records)
+    }
+
+    fn record(&self, build: &str) -> io::Result<Option<BuildHistoryRecord>> {
+        read(&self.path(build))
+    }
+
+    /// A client chooses the names of its builds: no file is named by them as they are.
+    fn path(&self, build: &str) -> PathBuf {
+        self.directory.join(format!("{}.{RECORD}", hex(build.as_bytes())))
+    }
+
+    fn write_log(&self, messages: &[StatusResponse]) -> io::Result<Descriptor> {
+        let mut bytes = Vec::new();
+        for message in messages {
+            let is_full = bytes.len() > MAX_LOG;
+            let message = if is_full && !message.logs.is_empty() {
+                StatusResponse { logs: Vec::new(), ..message.clone() }
+            } else {
+                message.clone()
+            };
+            let encoded = message.encode_to_vec();
+            bytes.extend_from_slice(&u32::try_from(encoded.len()).map_err(io::Error::other)?.to_le_bytes());
+            bytes.extend_from_slice(&encoded);
+        }
+        let hex = hex(&bytes);
+        self.put(&self.directory.join(format!("{hex}.{LOG}")), &bytes)?;
+        Ok(Descriptor {
+            media_type: LOG_TYPE.to_owned(),
+            digest: format!("sha256:{hex}"),
+            size: i64::try_from(bytes.len()).map_err(io::Error::other)?,
+            ..Descriptor::default()
+        })
+    }
+
+    fn write(&self, record: &BuildHistoryRecord) -> io::Result<()> {
+        self.put(&self.path(&record.r#ref), &record.encode_to_vec())
+    }
+
+    fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        file.write_all(bytes)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    }
+
+    fn remove(&self, record: &BuildHistoryRecord) -> io::Result<()> {
+        found(std::fs::remove_file(self.path(&record.r#ref)))?;
+        let digest = record.logs.as_ref().and_then(|logs| logs.digest.strip_prefix("sha256:"));
+        digest.map_or(Ok(()), |hex| {
+            found(std::fs::remove_file(self.directory.join(format!("{hex}.{LOG}")))).map(drop)
+        })
+    }
+
+    /// Removes the oldest records.
+    fn forget(&self) -> io::Result<()> {
+        let old = self.records()?.into_iter().filter(|record| !record.pinned).skip(KEPT);
+        for record in old {
+            self.remove(&record)?;
+            self.tell(EventType::Deleted, record);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, kind: EventType, record: BuildHistoryRecord) {
+        // Nobody has to listen.
+        drop(self.events.send(BuildHistoryEvent { r#type: kind.into(), record: Some(record) }));
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BuildHistoryRecord>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is known of a build when it begins.
+pub(crate) fn record(request: &SolveRequest, exporters: Vec<Exporter>) -> BuildHistoryRecord {
+    BuildHistoryRecord {
+        r#ref: request.r#ref.clone(),
+        frontend: request.frontend.clone(),
+        frontend_attrs: request.frontend_attrs.clone(),
+        exporters,
+        created_at: Some(now()),
+        ..BuildHistoryRecord::default()
+    }
+}
+
+/// Whether an event is about the build that was named, if one was.
+pub(crate) fn is_asked_for(event: &BuildHistoryEvent, build: &str) -> bool {
+    build.is_empty() || event.record.as_ref().is_some_and(|record| record.r#ref == build)
+}
+
+fn count(record: &mut BuildHistoryRecord, messages: &[StatusResponse]) {
+    let mut steps = BTreeMap::new();
+    for vertex in messages.iter().flat_map(|message| &message.vertexes) {
+        steps.insert(
+            vertex.digest.as_str(),
+            (vertex.cached, vertex.completed.is_some() && vertex.error.is_empty()),
+        );
+    }
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    record.num_total_steps = number(steps.len());
+    record.num_cached_steps = number(steps.values().filter(|(cached, _)| *cached).count());
+    record.num_completed_steps = number(steps.values().filter(|(_, done)| *done).count());
+    record.num_warnings = number(messages.iter().map(|message| message.warnings.len()).sum());
+}
+
+fn read(path: &Path) -> io::Result<Option<BuildHistoryRecord>> {
+    // A damaged record is no record.
+    Ok(found(std::fs::read(path))?.and_then(|bytes| BuildHistoryRecord::decode(bytes.as_slice()).ok()))
+}
+
+/// Nothing, where nothing is there.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Records that are written, found again, pinned, forgotten and damaged.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::api::control::{Vertex, VertexLog};
+
+fn begun(build: &str) -> BuildHistoryRecord {
+    let request = SolveRequest { r#ref: build.to_owned(), ..SolveRequest::default() };
+    record(&request, Vec::new())
+}
+
+fn messages() -> Vec<StatusResponse> {
+    let done = Vertex {
+        digest: "sha256:1".to_owned(),
+        cached: true,
+        completed: Some(prost_types::Timestamp::default()),
+        ..Vertex::default()
+    };
+    let log = VertexLog { vertex: "sha256:1".to_owned(), msg: b"said\n".to_vec(), ..VertexLog::default() };
+    vec![
+        StatusResponse { vertexes: vec![done], ..StatusResponse::default() },
+        StatusResponse { logs: vec![log], ..StatusResponse::default() },
+    ]
+}
+
+fn all(history: &History) -> Vec<(EventType, BuildHistoryRecord)> {
+    let request = BuildHistoryRequest { early_exit: true, ..BuildHistoryRequest::default() };
+    let (events, later) = history.listen(&request).unwrap();
+    assert!(later.is_none());
+    events.into_iter().map(|event| (event.r#type(), event.record.unwrap())).collect()
+}
+
+#[test]
+fn a_build_is_there_while_it_runs_and_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().join("history"));
+    assert_eq!(all(&history), []);
+    let (_, later) = history.listen(&BuildHistoryRequest::default()).unwrap();
+    history.begin(begun("../one"));
+    assert_eq!(all(&history)[0].0, EventType::Started);
+    history.end("../one", Ok(&HashMap::from([("k".to_owned(), "v".to_owned())])), &messages()).unwrap();
+
+    let again = History::new(directory.path().join("history"));
+    let (kind, record) = all(&again).remove(0);
+    assert_eq!((kind, record.r#ref.as_str()), (EventType::Complete, "../one"));
+    assert_eq!((record.num_total_steps, record.num_cached_steps, record.num_completed_steps), (1, 1, 1));
+    assert_eq!(record.exporter_response["k"], "v");
+    assert_eq!(again.log("../one").unwrap().unwrap(), messages());
+    let logs = record.logs.unwrap();
+    assert_eq!(again.blob(&logs.digest).unwrap().unwrap().len(), usize::try_from(logs.size).unwrap());
+    assert!(again.log("two").unwrap().is_none());
+    for nothing in ["", "sha256:../../x", "sha256:00"] {
+        assert!(again.blob(nothing).unwrap().is_none());
+    }
+    let mut later = later.unwrap();
+    let kinds: Vec<_> = std::iter::from_fn(|| later.try_recv().ok()).map(|event| event.r#type()).collect();
+    assert_eq!(kinds, [EventType::Started, EventType::Complete]);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no name leads outside");
+}
+
+#[test]
+fn old_records_go_unless_they_are_pinned() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().to_owned());
+    let failed = Status::unknown("why");
+    for number in 0..=KEPT {
+        let name = format!("b{number}");
+        history.begin(begun(&name));
+        history.end(&name, Err(&failed), &[]).unwrap();
+        if number == 0 {
+            let pin = UpdateBuildHistoryRequest { r#ref: name, pinned: true, ..Default::default() };
+            history.update(&pin).unwrap();
+        }
+    }
+    let kept = all(&history);
+    assert_eq!(kept.len(), KEPT + 1);
+    assert_eq!(kept[0].1.error.as_ref().unwrap().message, "why");
+    history.begin(begun("last"));
+    history.end("last", Err(&failed), &[]).unwrap();
+    let names: Vec<_> = all(&history).into_iter().map(|(_, record)| record.r#ref).collect();
+    assert!(names.contains(&"b0".to_owned()) && !names.contains(&"b1".to_owned()), "{names:?}");
+    let delete = UpdateBuildHistoryRequest { r#ref: "b0".to_owned(), delete: true, ..Default::default() };
+    history.update(&delete).unwrap();
+    assert_eq!(history.update(&delete).unwrap_err().code(), tonic::Code::NotFound);
+}
+
+#[test]
+fn a_damaged_record_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().to_owned());
+    history.begin(begun("one"));
+    history.end("one", Err(&Status::unknown("why")), &messages()).unwrap();
+    std::fs::write(history.path("one"), [0xff; 9]).unwrap();
+    assert_eq!(all(&history), []);
+    assert!(history.log("one").unwrap().is_none());
+}
