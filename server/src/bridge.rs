@@ -139,7 +139,7 @@ impl LlbBridge for BridgeService {
         let cap = |id: &&str| ApiCap { id: (*id).to_owned(), enabled: true, ..ApiCap::default() };
         Ok(Response::new(PongResponse {
             frontend_api_caps: CAPABILITIES.iter().map(cap).collect(),
-            llb_caps: crate::llb::CAPABILITIES.iter().map(cap).collect(),
+            llb_caps: llb::CAPABILITIES.iter().chain(crate::export::CAPABILITIES).map(cap).collect(),
             workers: vec![self.0.worker()],
         }))
     }

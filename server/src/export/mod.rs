@@ -23,6 +23,9 @@ use crate::server::Server;
 use crate::session::content::ContentStore;
 use crate::session::{Session, send};
 
+/// What clients may ask for of outputs and shared caches.
+pub(crate) const CAPABILITIES: &[&str] = &["exporter.multiple", "cache.gha", "cache.s3"];
+
 /// The client's content store for an output that is a directory.
 const STORE: &str = "export";
 
