@@ -59,7 +59,7 @@ fn what_the_store_keeps_for_itself_goes_only_with_all() {
 
 #[test]
 fn amounts_that_are_kept() {
-    let policy = |max_used, min_free, reserved| Policy { max_used, min_free, reserved, ..Policy::default() };
+    let policy = |max_used, min_free, reserved| Policy { reserved, max_used, min_free, ..Policy::default() };
     let table = [
         // limit, free on the disk, reserve; store, free now; kept
         (policy(0, 0, 0), 100, 0, None),
