@@ -213,7 +213,8 @@ impl Lowering {
             merged.push(self.input(about, "inputs", input.input, inputs)?);
         }
         let merged: Vec<VertexId> = merged.into_iter().map(|input| self.root(input)).collect();
-        let name = format!("merge {}", about.digest);
+        let names: Vec<String> = merged.iter().map(|input| self.short_name(*input)).collect();
+        let name = format!("merge ({})", names.join(", "));
         self.add(about, about.vertex(Op::Merge, merged, name))
     }
 
@@ -230,7 +231,17 @@ impl Lowering {
         let lower = self.input(about, "lower", lower, inputs)?;
         let upper = self.input(about, "upper", upper, inputs)?;
         let pair = vec![self.root(lower), self.root(upper)];
-        self.add(about, about.vertex(Op::Diff, pair, format!("diff {}", about.digest)))
+        let name = format!("diff ({} -> {})", self.short_name(pair[0]), self.short_name(pair[1]));
+        self.add(about, about.vertex(Op::Diff, pair, name))
+    }
+
+    /// How a vertex is called in the names of others: names of names would grow without end.
+    fn short_name(&self, id: VertexId) -> String {
+        let name = self.graph.get(id).map_or("", |vertex| vertex.display.name.as_str());
+        match name.char_indices().nth(MAX_NAME) {
+            Some((end, _)) => format!("{}…", &name[..end]),
+            None => name.to_owned(),
+        }
     }
 
     /// The input of that number; -1 is an empty file system.
@@ -327,6 +338,9 @@ fn contents(path: &str) -> Op {
     };
     Op::File(FileOp { actions: vec![FileAction::Copy(copy)], link: false })
 }
+
+/// How many characters of a name others repeat.
+const MAX_NAME: usize = 40;
 
 /// The number of an input that stands for an empty file system.
 pub(super) const EMPTY: i64 = -1;
