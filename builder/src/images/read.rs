@@ -28,7 +28,11 @@ impl Images {
     }
 
     /// The image of the same layers with another configuration. Its history is made to tell of as many layers as there are.
-    pub fn configured(&self, record: &ImageRecord, mut config: ImageConfig) -> Result<ImageRecord, BuildError> {
+    pub fn configured(
+        &self,
+        record: &ImageRecord,
+        mut config: ImageConfig,
+    ) -> Result<ImageRecord, BuildError> {
         let _in_use = self.store.use_lock()?;
         fit(&mut config.history, record.layers.len());
         config.rootfs = kiln_graph::image::RootFs::default();
