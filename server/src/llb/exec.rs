@@ -44,6 +44,7 @@ pub(super) fn lower(
         (false, EMPTY) => RootChanges::Forgotten,
         (false, _) => RootChanges::Kept,
     };
+    lowering.host_network |= op.network() == pb::NetMode::Host;
     let exec = command(about, op, meta, changes, mounts.all)?;
     let name = exec.args.join(" ");
     let vertex = lowering.add(about, about.vertex(Op::Exec(exec), mounts.inputs, name))?;

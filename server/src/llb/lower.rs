@@ -23,6 +23,8 @@ pub(crate) struct Lowered {
     pub(crate) locals: BTreeMap<String, Local>,
     /// Whether an image is to be asked for in its registry, though it may be here.
     pub(crate) pulls: bool,
+    /// Whether a command asks for the host's network by name.
+    pub(crate) host_network: bool,
 }
 
 /// A directory at a client.
@@ -57,6 +59,7 @@ pub(crate) fn lower(definition: Definition, host: &str, layouts: Layouts) -> Res
         locals: BTreeMap::new(),
         scratch: None,
         pulls: false,
+        host_network: false,
         layouts,
     };
     let mut platform = host.to_owned();
@@ -70,8 +73,8 @@ pub(crate) fn lower(definition: Definition, host: &str, layouts: Layouts) -> Res
         None => lowering.scratch(),
     };
     let target = lowering.root(target);
-    let Lowering { graph, locals, pulls, .. } = lowering;
-    Ok(Lowered { graph, target, platform, locals, pulls })
+    let Lowering { graph, locals, pulls, host_network, .. } = lowering;
+    Ok(Lowered { graph, target, platform, locals, pulls, host_network })
 }
 
 /// What the parts of a lowering know of the operation at hand.
@@ -143,6 +146,7 @@ pub(super) struct Lowering {
     locals: BTreeMap<String, Local>,
     scratch: Option<VertexId>,
     pub(super) pulls: bool,
+    pub(super) host_network: bool,
     pub(super) layouts: Layouts,
 }
 

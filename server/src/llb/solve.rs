@@ -28,6 +28,9 @@ use crate::session::Session;
 use crate::session::content::{ContentStore, digest};
 use crate::session::receive::{self, Wanted};
 
+/// The entitlement to the host's network.
+const NETWORK_HOST: &str = "network.host";
+
 /// Where commands are found in an image that nobody configured.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -75,8 +78,12 @@ impl Work<'_> {
         // They are there until the result is.
         let mut copies = Vec::new();
         let layouts = self.layouts(&definition, &mut copies).await?;
-        let Lowered { graph, target, platform, locals, pulls } =
+        let Lowered { graph, target, platform, locals, pulls, host_network } =
             lower(definition, &self.server.platform, layouts)?;
+        // A graph that names the host's network has to be granted it, whatever network others are on.
+        if host_network && !self.build.entitlements.iter().any(|granted| granted == NETWORK_HOST) {
+            return Err(Status::permission_denied(format!("{NETWORK_HOST} is not allowed")));
+        }
         let commands = graph.iter().filter_map(|(_, vertex)| match &vertex.op {
             Op::Exec(exec) => Some((vertex.display.name.clone(), exec.args.join(" "))),
             _ => None,

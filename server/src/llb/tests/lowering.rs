@@ -16,7 +16,7 @@ fn shown(definition: &pb::Definition) -> String {
         Ok(lowered) => lowered,
         Err(error) => return format!("{error}\n"),
     };
-    let Lowered { graph, target, platform, locals, pulls } = lowered;
+    let Lowered { graph, target, platform, locals, pulls, .. } = lowered;
     let mut text = String::new();
     for (id, vertex) in graph.iter() {
         let inputs: Vec<u32> = vertex.inputs.iter().map(|input| input.0).collect();
