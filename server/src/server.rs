@@ -124,9 +124,12 @@ impl Logins for SessionLogins {
             let host = if registry == HUB { HUB_HOST } else { registry };
             let login = services::login(&self.session, host).await;
             let login = login.map_err(|status| status.message().to_owned())?;
-            Ok(login.map(|login| match login.username.is_empty() {
-                true => Login::Identity { token: login.secret },
-                false => Login::Basic { username: login.username, password: login.secret },
+            Ok(login.map(|login| {
+                if login.username.is_empty() {
+                    Login::Identity { token: login.secret }
+                } else {
+                    Login::Basic { username: login.username, password: login.secret }
+                }
             }))
         })
     }

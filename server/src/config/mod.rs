@@ -221,10 +221,10 @@ impl Config {
         let text = text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(&text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
-            let before = text.as_bytes().get(..start).unwrap_or(text.as_bytes());
+            let before = text.get(..start).unwrap_or(text.as_str());
             ConfigError::Wrong {
                 path: path.to_owned(),
-                line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+                line: before.matches('\n').count() + 1,
                 problem: error.message().to_owned(),
             }
         })
