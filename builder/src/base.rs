@@ -86,7 +86,9 @@ impl Resolver {
                 let record = match (known, &request.layout) {
                     (Some(record), _) => Ok(record),
                     (None, Some(image)) => fetcher.layout(image, &request.platform, &progress).await,
-                    (None, None) => fetcher.image(&request.reference, &request.platform, always, &progress).await,
+                    (None, None) => {
+                        fetcher.image(&request.reference, &request.platform, always, &progress).await
+                    }
                 };
                 (index, record.and_then(|record| fetcher.config(&record).map(|config| (record, config))))
             });

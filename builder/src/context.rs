@@ -151,7 +151,8 @@ mod tests {
 
     fn builder(dir: &Path) -> Builder {
         let client = Client::new(ClientOptions::default()).unwrap();
-        let options = BuilderOptions { jobs: 1, resolv_conf: None, hosts: None, device_directories: Vec::new() };
+        let options =
+            BuilderOptions { jobs: 1, resolv_conf: None, hosts: None, device_directories: Vec::new() };
         Builder::new(Store::open(dir).unwrap(), client, options)
     }
 

@@ -210,7 +210,8 @@ impl BuildError {
 
     /// True when the step was stopped or refused rather than failed.
     pub(crate) fn is_no_failure(&self) -> bool {
-        let refused = matches!(self, Self::Step { cause, .. } if matches!(**cause, StepError::NotCached { .. }));
+        let refused =
+            matches!(self, Self::Step { cause, .. } if matches!(**cause, StepError::NotCached { .. }));
         refused || self.is_cancelled()
     }
 

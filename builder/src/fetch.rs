@@ -190,7 +190,14 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// A fetcher between this store and this client.
     pub(crate) fn new(store: Store, client: Client) -> Self {
-        Self { store, client, flights: Arc::default(), known: Arc::default(), layouts: Arc::default(), shared: Arc::default() }
+        Self {
+            store,
+            client,
+            flights: Arc::default(),
+            known: Arc::default(),
+            layouts: Arc::default(),
+            shared: Arc::default(),
+        }
     }
 
     /// How servers are reached.
@@ -301,9 +308,8 @@ impl Fetcher {
         snapshot: &Snapshot,
         progress: &Progress,
     ) -> Result<(), FetchError> {
-        let is_here = |layer: &DiffId| {
-            Ok(self.knows(layer).is_some() || self.store.layers().info(layer)?.is_some())
-        };
+        let is_here =
+            |layer: &DiffId| Ok(self.knows(layer).is_some() || self.store.layers().info(layer)?.is_some());
         self.ensure(snapshot, is_here, progress).await
     }
 
@@ -364,11 +370,7 @@ impl Fetcher {
         result
     }
 
-    async fn unpacked(
-        &self,
-        snapshot: &Snapshot,
-        progress: &Progress,
-    ) -> Result<Vec<PathBuf>, FetchError> {
+    async fn unpacked(&self, snapshot: &Snapshot, progress: &Progress) -> Result<Vec<PathBuf>, FetchError> {
         let known = |layer: &LayerRef| self.knows(&layer.diff_id);
         if let Some(trees) = snapshot.layers().iter().map(known).collect() {
             return Ok(trees);
@@ -376,8 +378,8 @@ impl Fetcher {
         self.ensure_blobs(snapshot, progress).await?;
         let mut missing = 0_usize;
         for layer in snapshot.layers() {
-            let here = self.knows(&layer.diff_id).is_some()
-                || self.store.layers().tree(&layer.diff_id)?.is_some();
+            let here =
+                self.knows(&layer.diff_id).is_some() || self.store.layers().tree(&layer.diff_id)?.is_some();
             missing += usize::from(!here);
         }
         let step = (missing > 0).then(|| progress.step(format!("[internal] unpack {missing} layer(s)")));
@@ -417,7 +419,8 @@ impl Fetcher {
         };
         let digest = remote.descriptor.digest().clone();
         let cell = self.flights.cell(&digest);
-        let result = cell.get_or_try_init(|| self.download(reference, &remote.descriptor, progress)).await.copied();
+        let result =
+            cell.get_or_try_init(|| self.download(reference, &remote.descriptor, progress)).await.copied();
         self.flights.landed(&digest);
         result?;
         self.store.layers().register_blob(diff_id, &remote.descriptor)?;
@@ -439,10 +442,8 @@ impl Fetcher {
         }
         let shown = reference.familiar();
         let step = progress.step(format!("[internal] pull {shown} {}", short(digest)));
-        let pull = |source: RegistryError| FetchError::Pull {
-            reference: shown.clone(),
-            source: Box::new(source),
-        };
+        let pull =
+            |source: RegistryError| FetchError::Pull { reference: shown.clone(), source: Box::new(source) };
         let result = async {
             let mut reader = self.client.blob(reference, descriptor);
             let mut writer = self.store.blobs().writer()?;

@@ -47,14 +47,14 @@ pub use device::DeviceError;
 pub use error::{BuildError, NotCached, StepError};
 pub use event::{Event, EventSender, Progress};
 pub use fetch::FetchError;
+pub use keyring::{KeyError, Keyring};
 pub use kiln_graph::Entitlements;
+pub use patient::PatientBases;
+pub use run::{RunError, RunRequest, Running, Volume};
 pub use shared::{
     CacheExport, CacheExportError, CacheExportReport, CacheImportReport, CacheMode, CachePlace, CacheTarget,
     SharedCaches,
 };
-pub use keyring::{KeyError, Keyring};
-pub use patient::PatientBases;
-pub use run::{RunError, RunRequest, Running, Volume};
 pub use solve::require::RequireCached;
 pub use source::{GitError, SourceError};
 pub use step::file::FileError;

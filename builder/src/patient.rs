@@ -13,7 +13,7 @@ use crate::{Builder, Progress, PullPolicy};
 /// How long the answers may take altogether. A registry that is there needs a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers within [`PATIENCE`].
+/// Answers within a fixed time, or says that nobody answered.
 pub struct PatientBases {
     builder: Result<Builder, String>,
     progress: Progress,

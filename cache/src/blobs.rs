@@ -44,7 +44,9 @@ pub enum BlobError {
         digest: Digest,
     },
     /// The bytes are not those that were stored.
-    #[error("blob {digest} was damaged in the store and has been removed: the next try gets or makes it again")]
+    #[error(
+        "blob {digest} was damaged in the store and has been removed: the next try gets or makes it again"
+    )]
     Damaged {
         /// The blob.
         digest: Digest,

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{DiffId, Digest, digest_of, sha256_hex};
 use crate::error::{At, FileError, optional};
-use crate::remote::LayerOrigin;
 use crate::lease::Held;
 use crate::records::note_use;
+use crate::remote::LayerOrigin;
 use crate::store::{Store, StoreError};
 use crate::tmp::remove_all;
 

@@ -86,7 +86,9 @@ impl Environment {
     /// Where devices are described: KILN_CDI_DIRS (colon-separated, later ones win), or the usual directories.
     pub fn device_directories(&self) -> Vec<PathBuf> {
         match self.variables.get("KILN_CDI_DIRS").filter(|value| !value.is_empty()) {
-            Some(listed) => std::env::split_paths(listed).filter(|path| !path.as_os_str().is_empty()).collect(),
+            Some(listed) => {
+                std::env::split_paths(listed).filter(|path| !path.as_os_str().is_empty()).collect()
+            }
             None => ["/etc/cdi", "/var/run/cdi", "/etc/buildkit/cdi"].map(PathBuf::from).to_vec(),
         }
     }

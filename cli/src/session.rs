@@ -72,7 +72,10 @@ impl Session {
     /// A size that a flag or the environment names.
     pub fn size(text: &str) -> Result<u64, CliError> {
         amount::size(text).ok_or_else(|| {
-            CliError::usage_with_hint(format!("`{text}` is no size to keep"), "write a number and a unit: 10GB, 512MB, 0")
+            CliError::usage_with_hint(
+                format!("`{text}` is no size to keep"),
+                "write a number and a unit: 10GB, 512MB, 0",
+            )
         })
     }
 
@@ -117,9 +120,7 @@ impl Session {
     /// How many steps may be executed at a time: KILN_JOBS or the cores say.
     pub fn jobs(&self) -> Result<usize, CliError> {
         match self.environment.variable("KILN_JOBS").filter(|text| !text.is_empty()) {
-            Some(text) => {
-                jobs::parse(text).map_err(|error| CliError::usage(format!("KILN_JOBS: {error}")))
-            }
+            Some(text) => jobs::parse(text).map_err(|error| CliError::usage(format!("KILN_JOBS: {error}"))),
             None => Ok(cores()),
         }
     }
@@ -157,9 +158,8 @@ impl Session {
 
     /// What the environment says about whoever uses places of shared caches.
     fn access(&self) -> Access {
-        let variable = |name: &str| {
-            self.environment.variable(name).filter(|value| !value.is_empty()).map(str::to_owned)
-        };
+        let variable =
+            |name: &str| self.environment.variable(name).filter(|value| !value.is_empty()).map(str::to_owned);
         let keys = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
         let session_token = variable("AWS_SESSION_TOKEN");
         Access {

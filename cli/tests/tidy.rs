@@ -52,7 +52,10 @@ const RESERVED: &[(&str, &str)] = &[
 /// Words that only the code of some directories may contain. Tests may contain them all.
 const CONFINED: &[(&[&str], &[&str])] = &[
     (&["unsafe "], &["sandbox"]),
-    (&["ToSocketAddrs", "tokio::net::", "reqwest::", "TcpStream", "TcpListener", "UdpSocket"], &["registry", "server"]),
+    (
+        &["ToSocketAddrs", "tokio::net::", "reqwest::", "TcpStream", "TcpListener", "UdpSocket"],
+        &["registry", "server"],
+    ),
     (&["println!", "eprintln!", "print!", "eprint!", "io::stdout()", "io::stderr()"], &["cli"]),
     (&["env::var(", "env::var_os(", "env::vars(", "env::vars_os("], &["cli"]),
 ];
@@ -98,7 +101,9 @@ fn confined_words_stay_in_their_directories() {
     let mut found = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test) {
         for (words, rooms) in CONFINED {
-            if !rooms.iter().any(|room| source.path.starts_with(room)) {
+            // A build script speaks to cargo on its standard output.
+            let is_script = source.path.components().count() == 2 && source.path.ends_with("build.rs");
+            if !is_script && !rooms.iter().any(|room| source.path.starts_with(room)) {
                 found.extend(source.lines_with(words));
             }
         }

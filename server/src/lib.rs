@@ -1,8 +1,8 @@
 //! The builder as a daemon: BuildKit's clients (`buildctl`, `docker buildx`) build on kiln.
 //!
-//! A client opens a session, which makes it a server on the same connection ([`session`]); asks for a build
-//! ([`control`]), which it drives itself or leaves to a frontend ([`bridge`], [`frontend`]); watches it ([`status`]); and
-//! is sent what it wanted of the result ([`export`]). Everything that is built, is built by `kiln-builder`. Called by the
+//! A client opens a session, which makes it a server on the same connection (`session`); asks for a build
+//! (`control`), which it drives itself or leaves to a frontend (`bridge`, `frontend`); watches it (`status`); and
+//! is sent what it wanted of the result (`export`). Everything that is built, is built by `kiln-builder`. Called by the
 //! command line; uses the parser, the graph, the cache's records, the registry's references and the builder. It prints
 //! nothing and reads no environment.
 
@@ -19,9 +19,9 @@ mod entitlements;
 mod export;
 mod failure;
 mod frontend;
-mod history;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod history;
 pub mod listen;
 mod llb;
 mod progress;

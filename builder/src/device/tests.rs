@@ -223,7 +223,7 @@ fn graph(device: &str) -> Graph {
         security: Security::Sandbox,
         devices: vec![asked(device, true)],
         hostname: None,
-            rules: kiln_graph::op::ExecRules::default(),
+        rules: kiln_graph::op::ExecRules::default(),
     };
     vertex(exec)
 }

@@ -46,13 +46,15 @@ impl Key {
             return Err(KeyError::OldFormat { path });
         }
         let key = PrivateKey::from_openssh(content);
-        let key = key.map_err(|source| match content.starts_with(OPENSSH) {
+        let key = key.map_err(|source| {
+            let path = path.clone();
             // The library does not read every key: where a number happens to begin with zeros, it finds it too short.
-            true => KeyError::Unusable {
-                path: path.clone(),
-                reason: format!("{source} (kiln knows ed25519, RSA, and ECDSA but on nistp521)"),
-            },
-            false => KeyError::Format { path: path.clone(), source },
+            let reason = format!("{source} (kiln knows ed25519, RSA, and ECDSA but on nistp521)");
+            if content.starts_with(OPENSSH) {
+                KeyError::Unusable { path, reason }
+            } else {
+                KeyError::Format { path, source }
+            }
         })?;
         if key.is_encrypted() {
             return Err(KeyError::Encrypted { path });

@@ -112,11 +112,7 @@ async fn command(solve: &Solve, vertex: &Vertex, op: &Exec, root: &Snapshot) -> 
 }
 
 /// Brings cache mounts that travel with a shared cache and are not here.
-async fn restore_caches(
-    solve: &Solve,
-    op: &Exec,
-    inputs: &BTreeMap<usize, Layers>,
-) -> Result<(), StepError> {
+async fn restore_caches(solve: &Solve, op: &Exec, inputs: &BTreeMap<usize, Layers>) -> Result<(), StepError> {
     let names = {
         let (store, credentials) = (&solve.store, &solve.credentials);
         mounts::caches(op, &Sources { store, inputs, credentials, note: &|_| {} })?

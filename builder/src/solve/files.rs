@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use kiln_cache::{Forms, LayerInfo, View};
 use kiln_graph::op::{
-    CopyAction, CopySource, FileAction, FileOp, MakeDirectory, MakeFile, MakeLink, Op, Owner, Source, Transfer,
+    CopyAction, CopySource, FileAction, FileOp, MakeDirectory, MakeFile, MakeLink, Op, Owner, Source,
+    Transfer,
 };
 use kiln_graph::{Vertex, VertexId};
 

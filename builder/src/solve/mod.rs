@@ -7,8 +7,10 @@
 mod ask;
 mod command;
 mod files;
-mod layered;
 pub(crate) mod key;
+mod layered;
+#[cfg(test)]
+mod malformed_tests;
 mod outputs;
 mod prefetch;
 pub(crate) mod require;
@@ -16,8 +18,6 @@ mod same_root;
 mod scheduler;
 mod shared;
 mod vertex;
-#[cfg(test)]
-mod malformed_tests;
 mod why;
 
 use std::collections::{BTreeMap, HashMap};

@@ -38,7 +38,9 @@ pub(super) async fn execute(solve: &Solve, id: VertexId) -> Result<Outcome, Buil
         Op::File(op) => files::run(solve, id, vertex, op).await.map(Outcome::Snapshot),
         Op::Merge => layered::merge(solve, vertex).map(Outcome::Snapshot).map_err(Failure::from),
         Op::Diff => layered::diff(solve, id, vertex).await.map(Outcome::Snapshot),
-        Op::Output(mount) => outputs::left(solve, vertex, *mount).map(Outcome::Snapshot).map_err(Failure::from),
+        Op::Output(mount) => {
+            outputs::left(solve, vertex, *mount).map(Outcome::Snapshot).map_err(Failure::from)
+        }
     };
     result.map_err(|failure| BuildError::Step {
         name: vertex.display.name.clone(),

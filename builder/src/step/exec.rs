@@ -78,11 +78,7 @@ impl<E: Into<StepError>> From<E> for CommandFailure {
 }
 
 /// Runs the command. Dropping the future kills it.
-pub(crate) async fn run(
-    store: Store,
-    command: Command,
-    step: Arc<Step>,
-) -> Result<Ran, CommandFailure> {
+pub(crate) async fn run(store: Store, command: Command, step: Arc<Step>) -> Result<Ran, CommandFailure> {
     let killer = Killer::default();
     let shared = killer.shared();
     let result = blocking(move || execute(&store, command, &step, &shared)).await;

@@ -45,7 +45,9 @@ pub enum LayerError {
         blob: Digest,
     },
     /// What there was of a layer was not the layer any more.
-    #[error("layer {diff_id} was damaged in the store and has been removed from it: build or pull its image again")]
+    #[error(
+        "layer {diff_id} was damaged in the store and has been removed from it: build or pull its image again"
+    )]
     Lost {
         /// The layer.
         diff_id: DiffId,

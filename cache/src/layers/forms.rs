@@ -63,7 +63,9 @@ impl Layers {
     pub fn is_form(&self, diff_id: &DiffId, blob: &Digest) -> Result<bool, LayerError> {
         let path = self.store.blobs().path(blob)?;
         let file = self.store.blobs().open(blob)?;
-        let Ok(tar) = archive::unpacked(BufReader::with_capacity(BLOB_BUFFER, file)) else { return Ok(false) };
+        let Ok(tar) = archive::unpacked(BufReader::with_capacity(BLOB_BUFFER, file)) else {
+            return Ok(false);
+        };
         let mut tar = VerifiedTar::new(tar, diff_id);
         match io::copy(&mut tar, &mut io::sink()) {
             Ok(_) => Ok(true),

@@ -68,10 +68,7 @@ pub(crate) fn write_tar(tree: TreeReader, out: impl Write) -> Result<(u64, u64),
 }
 
 /// Writes the entries of a tree.
-pub(crate) fn append_tree<W: Write>(
-    mut tree: TreeReader,
-    tar: &mut TarWriter<W>,
-) -> Result<(), LayerError> {
+pub(crate) fn append_tree<W: Write>(mut tree: TreeReader, tar: &mut TarWriter<W>) -> Result<(), LayerError> {
     let mut buffer = vec![0; BUFFER];
     while let Some((entry, file)) = tree.next_entry()? {
         tar.entry(&entry).map_err(LayerError::Write)?;

@@ -319,7 +319,12 @@ fn walk_files(dirs: &[PathBuf]) -> Vec<PathBuf> {
 fn chains_that_make_the_same_tree() {
     // What is hidden does not count, nor how the same files are spread.
     let trees = Trees::new(6);
-    trees.file(0, "d/base", "0").file(1, "d/a", "1").file(2, "d/b", "2").file(3, "d/a", "1").file(3, "d/b", "2");
+    trees
+        .file(0, "d/base", "0")
+        .file(1, "d/a", "1")
+        .file(2, "d/b", "2")
+        .file(3, "d/a", "1")
+        .file(3, "d/b", "2");
     trees.file(4, "d/a", "hidden").file(5, "d/a", "1").file(5, "d/b", "2");
     assert!(same(&trees, &[0, 1, 2], &[0, 3]));
     assert!(same(&trees, &[0, 1, 2], &[0, 2, 1]));

@@ -4,8 +4,8 @@
 //! the exit code or the error that `main` tells.
 
 mod build;
-mod destination;
 mod cache;
+mod destination;
 mod history;
 mod images;
 mod inspect;

@@ -28,7 +28,7 @@ pub struct BuildFlags {
     /// Set build-time variables; `NAME` alone takes the value from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     pub build_args: Vec<String>,
-    /// Additional build context (format: "NAME=VALUE"): a directory, docker-image://REF, oci-layout://DIR[:TAG][@DIGEST], or
+    /// Additional build context (format: "NAME=VALUE"): a directory, docker-image://REF, oci-layout://DIR:TAG, or
     /// the URL of a repository, a file or an archive; FROM, COPY --from, RUN --mount=from and stages of that name mean it
     #[arg(long = "build-context", value_name = "NAME=VALUE", value_parser = ContextSpec::parse)]
     pub contexts: Vec<ContextSpec>,

@@ -69,7 +69,13 @@ pub struct GlobalFlags {
     #[arg(long, global = true, value_name = "HOST", help_heading = "Global options")]
     pub insecure_registry: Vec<String>,
     /// Remove what was used least recently while the store takes more than this (10GB); also KILN_KEEP_STORAGE
-    #[arg(long, global = true, value_name = "SIZE", alias = "max-used-space", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        alias = "max-used-space",
+        help_heading = "Global options"
+    )]
     pub keep_storage: Option<String>,
 }
 

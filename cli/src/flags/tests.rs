@@ -100,6 +100,15 @@ fn groups_are_other_spellings() {
         matches!(parse_words(&["system", "prune", "-af"]).unwrap().command, Command::Prune(f) if f.all && f.force)
     );
     assert!(matches!(parse_words(&["container", "run", "x"]).unwrap().command, Command::Run(_)));
+    assert!(
+        matches!(parse_words(&["buildx", "du", "--verbose"]).unwrap().command, Command::Du(f) if f.verbose)
+    );
+    assert!(matches!(parse_words(&["system", "df"]).unwrap().command, Command::System(SystemCommand::Df(_))));
+    let pruned =
+        parse_words(&["builder", "prune", "-f", "--filter", "until=24h", "--keep-storage", "10GB"]).unwrap();
+    assert_eq!(pruned.global.keep_storage.as_deref(), Some("10GB"));
+    assert!(matches!(pruned.command, Command::Prune(f) if f.force && f.filter == ["until=24h"]));
+    assert!(parse_words(&["cache", "rm"]).is_err() && parse_words(&["cache", "rm", "--all"]).is_ok());
 }
 
 #[test]

@@ -30,7 +30,9 @@ fn on_record(testdata: &Path) -> BTreeMap<String, Vec<String>> {
             }
         }
     }
-    record.values_mut().for_each(|rules| rules.sort());
+    for rules in record.values_mut() {
+        rules.sort();
+    }
     record
 }
 

@@ -19,7 +19,9 @@ fn flip(path: &Path) {
 fn flip_layers(env: &TestEnvironment) -> usize {
     let blobs = fs::read_dir(env.root().join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path());
     let layers: Vec<PathBuf> = blobs.filter(|path| fs::read(path).unwrap()[0] != b'{').collect();
-    layers.iter().for_each(|path| flip(path));
+    for path in &layers {
+        flip(path);
+    }
     layers.len()
 }
 
@@ -29,7 +31,9 @@ fn flip_packed(env: &TestEnvironment) {
     let packed: Vec<PathBuf> =
         blobs.filter(|path| fs::read(path).unwrap().starts_with(&[0x1f, 0x8b])).collect();
     assert!(packed.len() >= 3, "the base's and two steps': {packed:?}");
-    packed.iter().for_each(|path| flip(path));
+    for path in &packed {
+        flip(path);
+    }
 }
 
 /// A base, a layer that is a tree and one that is a tar only.

@@ -170,7 +170,13 @@ fn a_mount_target_that_is_swapped_leads_nowhere() {
     }
     text += "FROM ${REGISTRY}/busybox\nCOPY --from=swapper /bin/busybox /0\n";
     for number in 0..6 {
-        text += &format!("COPY --from=victim{number} /bin/busybox /v{number}\n");
+        text.extend([
+            "COPY --from=victim",
+            &number.to_string(),
+            " /bin/busybox /v",
+            &number.to_string(),
+            "\n",
+        ]);
     }
     let context = env.dockerfile("context", &text);
     let outcome = env.build(&context, "swapped", &[]);

@@ -289,7 +289,7 @@ fn platforms_in_turn_do_not_explain_each_other() {
     build("linux/amd64", &["--build-arg", "V=2"], &changed);
     build("linux/arm64", &["--build-arg", "V=2"], &changed);
     assert!(
-        env.run(["why", "-f", "app/Dockerfile", "RUN"]).ok().contains("V"),
+        env.run(["why", "-f", "app/Dockerfile", "RUN"]).ok().contains('V'),
         "the last one is what is told of"
     );
 

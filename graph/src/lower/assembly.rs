@@ -71,7 +71,9 @@ impl Assembly {
     pub fn is_loose(&self, id: VertexId) -> bool {
         let op = self.vertices.get(id.index()).map(|vertex| &vertex.op);
         match op {
-            Some(Op::Source(source)) => !matches!(source, Source::Image { .. } | Source::Layout { .. } | Source::Scratch),
+            Some(Op::Source(source)) => {
+                !matches!(source, Source::Image { .. } | Source::Layout { .. } | Source::Scratch)
+            }
             _ => false,
         }
     }

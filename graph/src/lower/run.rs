@@ -95,8 +95,9 @@ impl StageLowering<'_, '_> {
             RunNetwork::Host => {
                 if !options.entitlements.network_host && !options.check {
                     let needed = Entitlement::NetworkHost;
-                    let message =
-                        format!("RUN --network=host needs the entitlement {needed} in a build with --network=none");
+                    let message = format!(
+                        "RUN --network=host needs the entitlement {needed} in a build with --network=none"
+                    );
                     let help = format!("grant it with `--allow {needed}`, or leave out --network=none");
                     self.report(Diagnostic::error(NOT_ENTITLED, message, network.span).with_help(help));
                 }

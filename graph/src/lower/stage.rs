@@ -7,8 +7,8 @@ use kiln_parser::instruction::{Command, Instruction};
 use kiln_parser::span::Span;
 
 use super::assembly::{Assembly, Lines};
-use super::context_files;
 use super::bases::{Resolved, inherited_config, scratch_config};
+use super::context_files;
 use super::onbuild;
 use super::options::LowerOptions;
 use super::platform::Platform;

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
 use crate::document::{Document, DocumentError};
-use member::Members;
 pub use layout::{Wanted, open_layout};
+use member::Members;
 pub use write::{DockerImage, DockerWriter, OciWriter};
 
 /// Why an archive cannot be read or written.

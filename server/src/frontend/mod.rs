@@ -1,7 +1,7 @@
 //! What turns a client's request into a result: kiln's own Dockerfile frontend, under the names that clients know.
 
-pub(crate) mod dockerfile;
 pub(crate) mod credentials;
+pub(crate) mod dockerfile;
 mod elsewhere;
 mod limits;
 mod load;
@@ -33,7 +33,8 @@ pub(crate) fn with_imports(
     imports: Vec<CacheOptionsEntry>,
 ) -> HashMap<String, String> {
     if !imports.is_empty() {
-        let entry = |entry: CacheOptionsEntry| serde_json::json!({ "Type": entry.r#type, "Attrs": entry.attrs });
+        let entry =
+            |entry: CacheOptionsEntry| serde_json::json!({ "Type": entry.r#type, "Attrs": entry.attrs });
         let imports: Vec<_> = imports.into_iter().map(entry).collect();
         attributes.insert(crate::caches::IMPORTS.to_owned(), serde_json::Value::from(imports).to_string());
     }

@@ -1,6 +1,6 @@
 //! Where clients come in: addresses as they are written, sockets made for them or handed over by systemd, TLS.
 //!
-//! Gives [`Listener`]s; [`crate::serve`] answers on them.
+//! Gives `Listener`s; `crate::serve` answers on them.
 
 mod address;
 mod inherited;

@@ -1,5 +1,5 @@
-//! Graphs that clients send themselves: decoded ([`definition`]), lowered into kiln's own graph ([`lower`], one module for
-//! each kind of operation), and solved ([`solve`]).
+//! Graphs that clients send themselves: decoded (`definition`), lowered into kiln's own graph (`lower`, one module for
+//! each kind of operation), and solved (`solve`).
 //!
 //! What an operation asks for that is not done here is an error that names it, before anything is executed.
 

@@ -160,7 +160,8 @@ pub(crate) fn execute(
             FileAction::Copy(action) => {
                 let owner = action.owner.as_ref().map(|owner| user::owner(base, owner)).transpose()?;
                 let tree = input(action, trees)?;
-                let copying = Copying { store, action, owner, tree, mode: NewMode::of(action.mode.as_ref())? };
+                let copying =
+                    Copying { store, action, owner, tree, mode: NewMode::of(action.mode.as_ref())? };
                 if let Some((_, tree)) = tree {
                     let chosen = match chosen {
                         Some(chosen) => Some(chosen),

@@ -42,7 +42,7 @@ fn exec(mounts: Vec<ExecMount>) -> Exec {
         devices: Vec::new(),
         platform: "linux/amd64".into(),
         hostname: None,
-            rules: kiln_graph::op::ExecRules::default(),
+        rules: kiln_graph::op::ExecRules::default(),
     }
 }
 

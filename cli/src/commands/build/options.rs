@@ -129,7 +129,9 @@ mod tests {
         assert!(granted(None, &[]).network_host && granted(Some("host"), &[]).network_host);
         assert!(!granted(Some("none"), &[]).network_host);
         assert!(granted(Some("none"), &["network.host"]).network_host);
-        assert!(!granted(None, &[]).security_insecure && granted(None, &["security.insecure"]).security_insecure);
+        assert!(
+            !granted(None, &[]).security_insecure && granted(None, &["security.insecure"]).security_insecure
+        );
     }
 
     #[test]

@@ -16,7 +16,9 @@ use super::failure;
 use super::source::BuildSource;
 use crate::error::CliError;
 use crate::output;
-use crate::output::progress::status::{Position, Range, SolveStatus, SourceInfo, Vertex, VertexWarning, digest};
+use crate::output::progress::status::{
+    Position, Range, SolveStatus, SourceInfo, Vertex, VertexWarning, digest,
+};
 
 /// The language of the files that are shown.
 const LANGUAGE: &str = "Dockerfile";

@@ -213,6 +213,7 @@ mod tests {
             layers: Vec::new(),
             layer_blobs: Vec::new(),
             origin: None,
+            layer_origins: std::collections::BTreeMap::new(),
             platform: "linux/amd64".to_owned(),
             created: None,
             size: 0,

@@ -48,7 +48,7 @@ pub struct ServeFlags {
     /// Make room in the store by itself (default); =false leaves that to `kiln prune`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub oci_worker_gc: Option<bool>,
-    /// Room to keep: RESERVED[,FREE[,MAXIMUM]], each in MB or as a share of the disk (10%)
+    /// Room to keep: RESERVED, or RESERVED,FREE, or RESERVED,FREE,MAXIMUM, each in MB or as a share of the disk (10%)
     #[arg(long, value_name = "AMOUNTS")]
     pub oci_worker_gc_keepstorage: Option<String>,
     /// What the worker is said to be; may be repeated

@@ -90,7 +90,7 @@ fn mounts_count_as_they_are_made() {
         ("", "none"),
     ] {
         // What is selected for a mount is a COPY of its own.
-        let internal = if mount.ends_with("bind,source=f,target=/t") { 1 } else { 0 };
+        let internal = usize::from(mount.ends_with("bind,source=f,target=/t"));
         let steps = trial.text(&run(mount)).build();
         let names: Vec<&str> = steps.executed();
         assert!(
