@@ -18,6 +18,8 @@ use crate::support::workspace;
 const COMMANDS: &str = "cli/tests/e2e/key_table/commands.rs";
 const FILES: &str = "cli/tests/e2e/key_table/files.rs";
 const KEYS: &str = "builder/src/solve/key.rs";
+const CHANGES: &str = "builder/src/solve/key/changes.rs";
+const GRAPHS: &str = "server/src/llb/tests/random.rs";
 const GIT: &str = "builder/src/source/git/tests.rs";
 
 /// The beginning of each row; the files and names of its tests.
@@ -77,6 +79,24 @@ const ROWS: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     ("WORKDIR", &[(FILES, "a_directory_counts_by_its_path")]),
+    (
+        "client's graphs: copies by path",
+        &[
+            (CHANGES, "a_transfer_counts_by_what_it_takes_and_how_it_lands"),
+            (CHANGES, "what_a_transfer_takes_is_remembered_by_all_that_chooses_it"),
+        ],
+    ),
+    (
+        "client's graphs: files, directories and links",
+        &[(CHANGES, "single_changes_count_with_all_that_they_say")],
+    ),
+    ("client's graphs: command", &[(CHANGES, "rules_of_a_command_count_but_for_addresses")]),
+    (
+        "client's graphs: what a command leaves",
+        &[(CHANGES, "differences_and_outputs_count_by_what_they_are_of")],
+    ),
+    ("client's graphs: difference", &[(CHANGES, "differences_and_outputs_count_by_what_they_are_of")]),
+    ("client's graphs: merge", &[(GRAPHS, "random_graphs_build_what_the_model_says")]),
     ("labels", &[(FILES, "what_only_describes_does_not_count")]),
     ("SOURCE_DATE_EPOCH", &[(FILES, "the_date_counts_where_it_is_declared")]),
     ("HEALTHCHECK", &[(FILES, "what_only_describes_does_not_count")]),
