@@ -57,7 +57,7 @@ pub(super) fn platform_flag(
 pub(super) fn default_base(base: &Word, globals: &Globals) -> Option<Diagnostic> {
     let expanded = globals.lex.expand_word(&base.value, globals.defaults.as_ref()?).ok()?;
     let value = expanded.value.as_str();
-    if value.parse::<Reference>().is_ok() {
+    if is_plain(value) || value.parse::<Reference>().is_ok() {
         return None;
     }
     let message = format!("Default value for ARG {} results in empty or invalid base image name", base.value);
@@ -72,6 +72,34 @@ pub(super) fn default_base(base: &Word, globals: &Globals) -> Option<Diagnostic>
     } else {
         warning
     })
+}
+
+/// Whether a text is surely a reference: lower-case words joined by single `.`, `_`, `-` and `/`, perhaps with a port and a tag.
+/// The library's own answer takes tens of milliseconds the first time, which nearly every build would spend.
+fn is_plain(value: &str) -> bool {
+    const LONGEST: usize = 128;
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
+    };
+    let is_part = |part: &str| part.split(['.', '_', '-']).all(is_word);
+    let is_port =
+        |port: &str| !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let (name, tag) = match value.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (value, "latest"),
+    };
+    let is_tag = tag.len() <= LONGEST
+        && !tag.starts_with(['.', '-'])
+        && tag.split(['.', '_', '-']).all(|word| word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let name = match name.split_once('/') {
+        Some((host, rest)) => match host.split_once(':') {
+            Some((host, port)) if is_part(host) && is_port(port) => rest,
+            Some(_) => return false,
+            None => name,
+        },
+        None => name,
+    };
+    is_tag && !tag.is_empty() && value.len() <= LONGEST && name.split('/').all(is_part)
 }
 
 /// What COPY cannot find in the context, because `.dockerignore` leaves it out.
@@ -191,6 +219,33 @@ mod tests {
     fn nothing_is_said_where_files_are_taken_back_in() {
         for patterns in [&[][..], &["*", "!src"], &["["]] {
             assert!(ignored(patterns).is_none(), "{patterns:?}");
+        }
+    }
+
+    #[test]
+    fn plain_references_are_references() {
+        for name in
+            ["a", "a.b-c_d/e:1.2-X_3", "localhost:5000/a/b", "127.0.0.1:5000/busybox", "ghcr.io/a/b:latest"]
+        {
+            assert!(is_plain(name) && name.parse::<Reference>().is_ok(), "{name}");
+        }
+        for name in [
+            "",
+            "A",
+            "a:",
+            ":a",
+            "a//b",
+            "a/",
+            "/a",
+            "-a",
+            "a:-b",
+            "a:b/c",
+            "a b",
+            "a@sha256:0",
+            "a:b:c",
+            "$A",
+        ] {
+            assert!(!is_plain(name), "{name}");
         }
     }
 }
