@@ -3,7 +3,7 @@
 //! A step is asked for under its key; where there is no answer, the key is locked until the result is recorded, so that no
 //! other build, of this process or another, executes the same step at the same time. Called by the executors.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kiln_cache::{DiffId, KeyLock, LayerInfo, LockHolder, Record, StoreError};
 use kiln_graph::{Vertex, VertexId};
@@ -18,9 +18,6 @@ use crate::content::select::Selection;
 use crate::error::StepError;
 use crate::event::Step;
 use crate::snapshot::LayerRef;
-
-/// How often a lock is looked at, a millisecond apart, until it says who holds it.
-const ASKED_FOR_HOLDER: u32 = 50;
 
 /// The cache's answer.
 pub(super) enum Asked {
@@ -97,30 +94,21 @@ async fn locked(solve: &Solve, step_key: &StepKey, step: &Step, what: &str) -> R
     let mut lock = if let Some(lock) = solve.store.try_lock(&step_key.key)? {
         lock
     } else {
-        step.note(waiting_for(holder(solve, step_key).await?));
+        step.note(waiting_for(solve.store.lock_holder(&step_key.key)?));
         let (store, key) = (solve.store.clone(), step_key.key);
         let (sender, receiver) = oneshot::channel();
         // A thread of its own: however many steps wait for others, those that run must find threads to work on.
-        std::thread::spawn(move || drop(sender.send(store.lock(&key))));
+        let waiting = std::thread::Builder::new().spawn(move || drop(sender.send(store.lock(&key))));
+        waiting.map_err(|_| StepError::Lost)?;
         receiver.await.map_err(|_| StepError::Lost)??
     };
     lock.announce(what);
     Ok(lock)
 }
 
-/// Who holds a lock. Its holder says so just after it has taken it, so the question may come a moment too early.
-async fn holder(solve: &Solve, step_key: &StepKey) -> Result<Option<LockHolder>, StepError> {
-    for _ in 0..ASKED_FOR_HOLDER {
-        if let Some(holder) = solve.store.lock_holder(&step_key.key)? {
-            return Ok(Some(holder));
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    Ok(None)
-}
-
 /// On whom a step waits, in one line.
 fn waiting_for(holder: Option<LockHolder>) -> String {
+    // Between taking a lock and saying so there is a moment.
     let Some(LockHolder { pid, since, what }) = holder else {
         return "waiting for another build that executes the same step".to_owned();
     };

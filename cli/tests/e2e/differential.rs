@@ -155,7 +155,7 @@ const KNOWN: &[Known] = &[
     Known { peer: "docker", case: "mounts", what: "in", why: "the same" },
     Known { peer: "docker", case: "mounts", what: "memory", why: "the same" },
     Known { peer: "docker", case: "mounts", what: "run*", why: "the same" },
-    Known { peer: "docker", case: "mounts", what: "work/rel", why: "the same" },
+    Known { peer: "docker", case: "mounts", what: "app/rel", why: "the same" },
     Known { peer: "docker", case: "flags", what: "history", why: "the older words are more steps" },
 ];
 

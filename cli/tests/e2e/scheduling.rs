@@ -117,18 +117,26 @@ fn a_step_that_waits_for_another_process_takes_no_job_and_says_for_whom() {
 #[test]
 fn equal_steps_of_one_build_are_executed_once() {
     let env = TestEnvironment::new();
-    let beacon = Beacon::start();
-    let stage = |name: &str| {
-        format!("FROM ${{REGISTRY}}/busybox AS {name}\nARG BEACON\nRUN wget -q -O /x http://$BEACON/hold/x\n")
+    let (beacon, gate) = (Beacon::start(), Beacon::start());
+    // The second stage comes to the step only when the first one is executing it: it passes a gate, which leaves no files.
+    let stage = |name: &str, before: &str| {
+        format!(
+            "FROM ${{REGISTRY}}/busybox AS {name}\nARG BEACON GATE\n{before}RUN wget -q -O /x http://$BEACON/hold/x\n"
+        )
     };
     let text = format!(
         "ARG REGISTRY\n{}{}FROM scratch\nCOPY --from=a /x /a\nCOPY --from=b /x /b\n",
-        stage("a"),
-        stage("b")
+        stage("a", ""),
+        stage("b", "RUN wget -q -O /dev/null http://$GATE/hold/b\n")
     );
     let context = env.dockerfile("context", &text);
-    let mut command = env.build_command(&context, "image", &["--build-arg", &beacon_argument(&beacon)]);
+    let (at, through) = (beacon_argument(&beacon), format!("GATE={}", gate.address()));
+    let arguments = ["--jobs", "2", "--build-arg", &at, "--build-arg", &through];
+    let mut command = env.build_command(&context, "image", &arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    beacon.wait_for(1);
+    gate.wait_for(1);
+    gate.release();
     read_until(&mut child, "of this build, which is the same step");
     beacon.release();
     assert!(child.wait_with_output().unwrap().status.success());

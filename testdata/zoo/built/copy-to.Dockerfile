@@ -1,13 +1,13 @@
 ARG REGISTRY
 FROM ${REGISTRY}/busybox
-WORKDIR /work
+WORKDIR /app
 COPY one.txt .
 COPY two.txt ./
 COPY one.txt ..
 COPY one.txt sub/
 COPY one.txt sub/two/three
 COPY dir .
-COPY one.txt /work/../etc/./renamed
+COPY one.txt /app/../etc/./renamed
 COPY one.txt ../../../../top
 WORKDIR sub
 COPY three.md ./here
