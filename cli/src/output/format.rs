@@ -41,6 +41,14 @@ pub fn row<const N: usize>(cells: [(&str, String); N]) -> Row {
     cells.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text))).collect()
 }
 
+/// At most that many characters of a text, the last of which says that there were more.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
 fn own_table(columns: &[Column], rows: &[Row]) -> String {
     let cell = |row: &Row, column: &Column| {
         row.get(column.key).and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kiln_builder::images::{HistoryLine, Listed};
 use kiln_registry::Reference;
 
-use super::format::{Column, Row, row};
+use super::format::{Column, Row, cut, row};
 use super::{age, size};
 
 const NONE: &str = "<none>";
@@ -102,13 +102,6 @@ pub fn history(line: &HistoryLine, image: Option<&str>, style: HistoryStyle, now
         ("Size", if style.human { size::short(line.size) } else { line.size.to_string() }),
         ("Comment", line.comment.clone()),
     ])
-}
-
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

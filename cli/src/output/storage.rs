@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kiln_cache::{CacheMount, Item};
 use serde_json::Value;
 
-use super::format::{Column, Row, row};
+use super::format::{self, Column, Row, row};
 use super::{age, size};
 
 /// Longest description before it is cut.
@@ -47,7 +47,7 @@ pub const MOUNTS: &[Column] = &[
 
 /// One thing that takes room.
 pub fn item(item: &Item, whole: bool, now: Timestamp) -> Row {
-    let cut = |text: &str, width| if whole { text.to_owned() } else { short(text, width) };
+    let cut = |text: &str, width| if whole { text.to_owned() } else { on_one_line(text, width) };
     let mut row = row([
         ("ID", if whole { item.id.clone() } else { item.id.chars().take(ID_DIGITS).collect() }),
         ("Type", item.kind.name().to_owned()),
@@ -145,10 +145,7 @@ fn stamp(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "N/A".to_owned(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-fn short(text: &str, width: usize) -> String {
+fn on_one_line(text: &str, width: usize) -> String {
     let text: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-    if text.chars().count() <= width {
-        return text;
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
+    format::cut(&text, width)
 }

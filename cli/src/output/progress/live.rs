@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use kiln_builder::event::{Event, StepId};
 
+use crate::output::format::cut;
+
 use super::plain::{amount, seconds};
 use super::tracker::{StepState, StepView, Tracker};
 
@@ -31,7 +33,7 @@ pub fn finished(tracker: &Tracker, event: &Event, width: usize, palette: Palette
     | Event::Cancelled { step }) = event
     else {
         let Event::Warning { message } = event else { return None };
-        return Some(palette.paint("33", &fit(&format!("warning: {message}"), width)));
+        return Some(palette.paint("33", &cut(&format!("warning: {message}"), width)));
     };
     let view = tracker.step(*step)?;
     Some(match &view.state {
@@ -54,7 +56,7 @@ pub fn frame(tracker: &Tracker, now: Duration, width: usize, height: usize) -> V
     for (_, step) in running.iter().take(height.max(1)) {
         lines.push(entry(&step.name, &seconds(now.saturating_sub(step.begun)), width));
         if let Some(detail) = detail(step).filter(|_| details) {
-            lines.push(fit(&format!("    {detail}"), width));
+            lines.push(cut(&format!("    {detail}"), width));
         }
     }
     lines
@@ -75,17 +77,9 @@ fn detail(step: &StepView) -> Option<String> {
 /// ` => NAME        TIME`, the time at the right edge.
 fn entry(name: &str, time: &str, width: usize) -> String {
     let room = width.saturating_sub(time.chars().count() + 1);
-    let name = fit(&format!(" => {name}"), room);
+    let name = cut(&format!(" => {name}"), room);
     let gap = width.saturating_sub(name.chars().count() + time.chars().count());
     format!("{name}{}{time}", " ".repeat(gap)).trim_end().to_owned()
-}
-
-/// The text cut to the width, with a mark where it was cut.
-fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// How many lines of the last frame stand below the lines that stay.
