@@ -15,7 +15,6 @@ use crate::event::Progress;
 use crate::shared::SharedCaches;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Kept, SourceError};
-use crate::step::mounts::credentials::Reachable;
 use crate::{Builder, Credentials};
 
 /// A context as a directory.
@@ -115,9 +114,8 @@ impl Builder {
         match from {
             Source::Git(git) => {
                 let name = format!("[internal] load git source {}", kiln_graph::redact(&git.remote));
-                let agent = source::git::agent(credentials, &self.store)?;
-                let socket = agent.as_ref().map(Reachable::socket);
-                let (layer, _) = source::git::load(kept, git, socket, &name, progress).await?;
+                let access = source::git::Access::of(credentials, git, &self.store)?;
+                let (layer, _) = source::git::load(kept, git, &access, &name, progress).await?;
                 let path = self.tree(&layer)?;
                 Ok(Fetched::Context(FetchedContext { path, _draft: None, _in_use: in_use }))
             }

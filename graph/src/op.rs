@@ -4,10 +4,12 @@
 //! results, which is what the cache relies on: whatever can change a result must stand in the op or
 //! come from an input, and whatever stands in [`crate::Display`] must not.
 
+mod access;
 mod files;
 
 use serde::{Deserialize, Serialize};
 
+pub use access::{GitAccess, GitSecret};
 pub use files::{MakeDirectory, MakeFile, MakeLink, Remove, Transfer, Wildcards};
 
 /// What a vertex does with its inputs.
@@ -22,6 +24,8 @@ pub enum Op {
     File(FileOp),
     /// Puts the layers of all inputs on top of one another, those of input 0 at the bottom. Makes no layer of its own.
     Merge,
+    /// Input 0 as it is, once all other inputs are there, too.
+    After,
     /// What leads from input 0 to input 1: the layers that the second has on top of the first or, if it has others, one
     /// layer that makes the one tree of the other.
     Diff,
@@ -115,6 +119,9 @@ pub struct Git {
     pub by_commit: bool,
     /// Whether files have the time of the fetch and not the commit's.
     pub fetch_times: bool,
+    /// How the repository is asked.
+    #[serde(default, skip_serializing_if = "GitAccess::is_default")]
+    pub access: GitAccess,
 }
 
 impl Source {

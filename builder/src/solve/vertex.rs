@@ -14,7 +14,6 @@ use crate::error::{BuildError, StepError};
 use crate::fetch::Fetcher;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Kept};
-use crate::step::mounts::credentials::Reachable;
 
 /// Why a step that ran has no layer.
 pub(super) struct Failure {
@@ -37,12 +36,14 @@ pub(super) async fn execute(solve: &Solve, id: VertexId) -> Result<Outcome, Buil
         Op::Exec(op) => command::run(solve, id, vertex, op).await.map(Outcome::Snapshot),
         Op::File(op) => files::run(solve, id, vertex, op).await.map(Outcome::Snapshot),
         Op::Merge => layered::merge(solve, vertex).map(Outcome::Snapshot).map_err(Failure::from),
+        Op::After => layered::after(solve, vertex).map(Outcome::Snapshot).map_err(Failure::from),
         Op::Diff => layered::diff(solve, id, vertex).await.map(Outcome::Snapshot),
         Op::Output(mount) => {
             outputs::left(solve, vertex, *mount).map(Outcome::Snapshot).map_err(Failure::from)
         }
     };
     result.map_err(|failure| BuildError::Step {
+        vertex: id,
         name: vertex.display.name.clone(),
         location: vertex.display.location.clone(),
         log: failure.log,
@@ -78,9 +79,8 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
             Ok(loaded_layer(solve, loaded))
         }
         Source::Git(git) => {
-            let agent = source::git::agent(&solve.credentials, store)?;
-            let socket = agent.as_ref().map(Reachable::socket);
-            let loaded = source::git::load(kept, git, socket, name, progress).await?;
+            let access = source::git::Access::of(&solve.credentials, git, store)?;
+            let loaded = source::git::load(kept, git, &access, name, progress).await?;
             Ok(loaded_layer(solve, loaded))
         }
     }
@@ -96,7 +96,7 @@ pub(super) async fn take_from_layouts(
     taken.map_err(|error| {
         let display = solve.graph.get(target).map(|vertex| vertex.display.clone()).unwrap_or_default();
         let (name, location, log) = (display.name, display.location, Vec::new());
-        BuildError::Step { name, location, log, cause: Box::new(error.into()) }
+        BuildError::Step { vertex: target, name, location, log, cause: Box::new(error.into()) }
     })
 }
 

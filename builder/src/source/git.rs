@@ -4,35 +4,37 @@
 //! named in full is not even asked about. What the checkout holds depends on the commit alone: modes and times are
 //! set to what the commit says, so that its layer is the same everywhere.
 
+mod access;
 mod checkout;
 mod command;
 
 use std::path::Path;
 use std::time::Duration;
 
-use kiln_cache::{Key, KeyBuilder, Store};
+use kiln_cache::{Key, KeyBuilder};
 use kiln_graph::op::Git;
 use kiln_graph::redact;
 
+pub(crate) use self::access::Access;
 use self::command::Command;
 use super::{Kept, SourceError};
 use crate::event::Progress;
 use crate::snapshot::Snapshot;
-use crate::step::mounts::credentials::{Credentials, Reachable};
 
 /// Hexadecimal digits of a whole commit name: SHA-1 and SHA-256.
 const COMMIT_DIGITS: [usize; 2] = [40, 64];
 
-/// Id of the SSH agent that git sources may ask, as in BuildKit.
-const SSH_AGENT: &str = "default";
-
-/// The agent that git may ask, if the build was given one.
-pub(crate) fn agent(credentials: &Credentials, store: &Store) -> Result<Option<Reachable>, SourceError> {
-    credentials.reachable(SSH_AGENT, store).map_err(|error| SourceError::Agent(Box::new(error)))
-}
-
 /// Fewest digits that are taken for the beginning of a commit name.
 const FEWEST_DIGITS: usize = 7;
+
+/// What ssh says of a server whose key nobody vouches for.
+const UNKNOWN_HOST: &str = "Host key verification failed";
+
+/// What git says of a redirect that it does not follow.
+const REDIRECTED: &str = "returned error: 30";
+
+/// What git says where a web server wants to know who asks.
+const DENIED: [&str; 2] = ["could not read Username", "Authentication failed"];
 
 /// Why a commit could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +107,12 @@ pub enum GitError {
         /// The text without secrets.
         text: String,
     },
+    /// A secret that cannot be what the repository is shown.
+    #[error("the secret `{id}` is meant for a git repository, but is empty or no line of text")]
+    Secret {
+        /// Its id.
+        id: String,
+    },
 }
 
 impl GitError {
@@ -112,9 +120,18 @@ impl GitError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { .. } => Some("install git".to_owned()),
+            Self::Failed { said, .. } if said.contains(UNKNOWN_HOST) => {
+                Some("make the server's key known: `ssh-keyscan HOST >> ~/.ssh/known_hosts`".to_owned())
+            }
             Self::Failed { remote, .. } if !remote.starts_with("http") && !remote.starts_with("git:") => {
                 Some("repositories that need an SSH key are reached with `--ssh default`".to_owned())
             }
+            Self::Failed { said, .. } if said.contains(REDIRECTED) => {
+                Some("with credentials no redirect is followed: write the repository's final address".to_owned())
+            }
+            Self::Failed { said, .. } if DENIED.iter().any(|words| said.contains(words)) => Some(
+                "repositories that need a token are reached with `--secret id=GIT_AUTH_TOKEN,env=NAME`".to_owned(),
+            ),
             Self::Stalled { .. } => {
                 Some("check the address of the repository, and whether its server answers".to_owned())
             }
@@ -138,17 +155,15 @@ struct Resolved {
 }
 
 /// The commit as a file system, and whether anything was fetched for it.
-///
-/// `agent` is the socket of an SSH agent that may be used.
 pub(crate) async fn load(
     kept: Kept<'_>,
     source: &Git,
-    agent: Option<&Path>,
+    access: &Access,
     name: &str,
     progress: &Progress,
 ) -> Result<(Snapshot, bool), SourceError> {
     let step = progress.step(name);
-    let result = load_commit(kept, source, agent).await;
+    let result = load_commit(kept, source, access).await;
     match &result {
         Ok((_, true)) => step.done(),
         Ok((_, false)) => step.cached(),
@@ -160,9 +175,9 @@ pub(crate) async fn load(
 async fn load_commit(
     kept: Kept<'_>,
     source: &Git,
-    agent: Option<&Path>,
+    access: &Access,
 ) -> Result<(Snapshot, bool), SourceError> {
-    let git = Command::new(&source.remote, agent)?;
+    let git = Command::new(&source.remote, access)?;
     let resolved = resolve(&git, source).await?;
     if let Some(commit) = &resolved.commit {
         verify(&git, source, commit, resolved.tag.as_deref())?;
@@ -183,7 +198,7 @@ fn slot(source: &Git) -> Key {
 }
 
 /// All that the layer is made of. Only a `.git` directory knows where the commit came from.
-fn parts(git: &Command, source: &Git, commit: &str) -> KeyBuilder {
+fn parts(git: &Command<'_>, source: &Git, commit: &str) -> KeyBuilder {
     let builder = KeyBuilder::new("git")
         .part("commit", commit)
         .part("directory", source.subdir.as_deref().unwrap_or_default())
@@ -198,7 +213,7 @@ fn parts(git: &Command, source: &Git, commit: &str) -> KeyBuilder {
 }
 
 /// Asks the repository what the reference stands for.
-async fn resolve(git: &Command, source: &Git) -> Result<Resolved, GitError> {
+async fn resolve(git: &Command<'_>, source: &Git) -> Result<Resolved, GitError> {
     let reference = source.reference.as_deref().unwrap_or("HEAD");
     let wrong = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     if reference.starts_with('-') || reference.contains(wrong) {
@@ -256,7 +271,7 @@ fn choose(listed: &str, reference: &str) -> Option<Resolved> {
     })
 }
 
-fn verify(git: &Command, source: &Git, commit: &str, tag: Option<&str>) -> Result<(), GitError> {
+fn verify(git: &Command<'_>, source: &Git, commit: &str, tag: Option<&str>) -> Result<(), GitError> {
     let Some(expected) = source.checksum.as_deref() else { return Ok(()) };
     let wanted = expected.to_ascii_lowercase();
     let is_wanted = |object: &str| wanted.len() >= FEWEST_DIGITS && object.starts_with(&wanted);

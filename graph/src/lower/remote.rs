@@ -3,7 +3,7 @@
 //! Source of the rules: BuildKit's `dfgitutil`. An HTTP URL is a repository if its path ends in `.git`; the fragment is
 //! `#ref:subdir`, and a query says the same by names.
 
-use crate::op::{Git, Http, Source};
+use crate::op::{Git, GitAccess, Http, Source};
 use crate::path;
 
 /// How a file is called whose URL has no name: BuildKit's choice.
@@ -60,6 +60,7 @@ impl GitAddress {
             checksum,
             by_commit,
             fetch_times: self.fetch_times,
+            access: GitAccess::default(),
         })
     }
 }

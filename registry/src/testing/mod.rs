@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod fault;
+mod git;
 mod image;
 mod login;
 mod routes;
@@ -24,6 +25,7 @@ use tokio::net::TcpListener;
 use crate::digest::sha256;
 use crate::document::Document;
 pub use fault::{Fault, Trouble};
+pub use git::GitServer;
 pub use image::TestImage;
 pub use login::Login;
 pub use web::{Page, WebServer};

@@ -78,7 +78,7 @@ impl Page {
 }
 
 /// A header of a request's head.
-fn header<'r>(request: &'r str, name: &str) -> Option<&'r str> {
+pub(super) fn header<'r>(request: &'r str, name: &str) -> Option<&'r str> {
     let line = request
         .lines()
         .find(|line| line.split_once(':').is_some_and(|(known, _)| known.eq_ignore_ascii_case(name)))?;

@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use kiln_builder::{Credentials, Secret};
-use kiln_graph::op::{ExecMount, Op, Source};
+use kiln_graph::op::{ExecMount, Git, Op, Source};
 use kiln_graph::plan::Plan;
 use tonic::{Code, Status};
 
 use crate::failure::told;
 use crate::session::{Session, services};
-
-/// The agent that repositories are fetched with.
-const DEFAULT_AGENT: &str = "default";
 
 /// What the plan names, as far as the client has it. Sockets of agents are made in `agents`.
 pub(crate) async fn of(session: &Session, plan: &Plan, agents: &Path) -> Result<Credentials, Status> {
@@ -28,11 +25,16 @@ pub(crate) async fn of(session: &Session, plan: &Plan, agents: &Path) -> Result<
                     }
                 }
             }
-            Op::Source(Source::Git(_)) => drop(wanted.insert(DEFAULT_AGENT.to_owned())),
             _ => {}
         }
     }
     let mut credentials = Credentials::default();
+    for (_, vertex) in plan.graph.iter() {
+        if let Op::Source(Source::Git(git)) = &vertex.op {
+            wanted.extend(Some(git.access.agent.clone()).filter(|id| !id.is_empty()));
+            shown(session, git, &mut credentials).await?;
+        }
+    }
     for id in secrets {
         if let Some(value) = services::secret(session, &id).await? {
             credentials.secrets.insert(id, Secret::new(value));
@@ -44,11 +46,26 @@ pub(crate) async fn of(session: &Session, plan: &Plan, agents: &Path) -> Result<
     Ok(credentials)
 }
 
-/// The agent that a context's repository is fetched with.
-pub(super) async fn for_context(session: &Session, agents: &Path) -> Result<Credentials, Status> {
+/// What the main context's repository is fetched with, if it is one.
+pub(super) async fn for_context(session: &Session, url: &str, agents: &Path) -> Result<Credentials, Status> {
     let mut credentials = Credentials::default();
-    agent(session, DEFAULT_AGENT, agents, &mut credentials).await?;
+    // What is no URL is told where the context is fetched.
+    if let Ok(Some(Source::Git(git))) = kiln_graph::remote_source(url) {
+        agent(session, &git.access.agent, agents, &mut credentials).await?;
+        shown(session, &git, &mut credentials).await?;
+    }
     Ok(credentials)
+}
+
+/// The secret that a repository is shown: the first of its own that the client has.
+async fn shown(session: &Session, git: &Git, credentials: &mut Credentials) -> Result<(), Status> {
+    for secret in git.secrets() {
+        if let Some(value) = services::secret(session, secret.id()).await? {
+            credentials.secrets.insert(secret.id().to_owned(), Secret::new(value));
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 async fn agent(

@@ -91,11 +91,8 @@ impl<'a> Work<'a> {
         }
         let names = Names::read(attributes);
         let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
-        let credentials = if attributes.contains_key("context") {
-            credentials::for_context(&session, agents.path()).await?
-        } else {
-            kiln_builder::Credentials::default()
-        };
+        let context = attributes.get("context").map(String::as_str).unwrap_or_default();
+        let credentials = credentials::for_context(&session, context, agents.path()).await?;
         let from = (&builder, &credentials);
         let loaded = load::load(server, &session, from, (&names, attributes), &progress).await?;
         let named = Named::read(server, &session, attributes, &progress).await?;

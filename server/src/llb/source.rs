@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_graph::op::{Git, Http, LayoutImage, Op, Source};
+use kiln_graph::op::{Git, GitAccess, Http, LayoutImage, Op, Source};
 use kiln_graph::{VertexId, redact};
 
 use super::LlbError;
@@ -29,11 +29,10 @@ const GIT: &[&str] = &[
     GIT_SKIP_SUBMODULES,
     GIT_TIMES,
     GIT_BY_COMMIT,
-    // The defaults of the client's library name secrets that need not exist, and keys of hosts that git checks by itself.
-    "git.authtokensecret",
-    "git.authheadersecret",
-    "git.knownsshhosts",
-    "git.mountsshsock",
+    GIT_TOKEN,
+    GIT_HEADER,
+    GIT_KNOWN_HOSTS,
+    GIT_AGENT,
 ];
 const LAYOUT: &[&str] = &[LAYOUT_SESSION, LAYOUT_STORE];
 const HTTP: &[&str] = &[HTTP_CHECKSUM, HTTP_FILENAME];
@@ -50,6 +49,10 @@ const GIT_CHECKSUM: &str = "git.checksum";
 const GIT_SKIP_SUBMODULES: &str = "git.skipsubmodules";
 const GIT_TIMES: &str = "git.mtime";
 const GIT_BY_COMMIT: &str = "git.fetchbycommit";
+const GIT_TOKEN: &str = "git.authtokensecret";
+const GIT_HEADER: &str = "git.authheadersecret";
+const GIT_KNOWN_HOSTS: &str = "git.knownsshhosts";
+const GIT_AGENT: &str = "git.mountsshsock";
 const LAYOUT_SESSION: &str = "oci.session";
 const LAYOUT_STORE: &str = "oci.store";
 const HTTP_CHECKSUM: &str = "http.checksum";
@@ -203,7 +206,19 @@ fn git(attributes: &Attributes<'_>, rest: &str) -> Result<Git, LlbError> {
         by_commit: attributes.is_set(GIT_BY_COMMIT) && checksum.as_ref().is_some_and(|sum| sum.len() >= 40),
         checksum,
         fetch_times,
+        access: access(attributes),
     })
+}
+
+/// What a client does not name is not used: its library names what is usual.
+fn access(attributes: &Attributes<'_>) -> GitAccess {
+    let text = |name: &str| attributes.get(name).unwrap_or_default().to_owned();
+    GitAccess {
+        token: text(GIT_TOKEN),
+        header: text(GIT_HEADER),
+        agent: text(GIT_AGENT),
+        known_hosts: Some(text(GIT_KNOWN_HOSTS)).filter(|keys| !keys.is_empty()),
+    }
 }
 
 fn http(attributes: &Attributes<'_>, url: &str) -> Result<Http, LlbError> {

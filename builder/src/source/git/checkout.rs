@@ -23,7 +23,7 @@ const GIT_DIR: &str = ".git";
 
 /// Fetches what was resolved and leaves its files in the draft; returns the commit.
 pub(super) async fn checkout(
-    git: &Command,
+    git: &Command<'_>,
     source: &Git,
     resolved: &Resolved,
     draft: &Draft,
@@ -63,7 +63,12 @@ pub(super) async fn checkout(
 }
 
 /// Gets the commit into a new repository at `tree`: it alone if the server gives it, else with all that leads there.
-async fn fetch(git: &Command, source: &Git, resolved: &Resolved, tree: &Path) -> Result<String, GitError> {
+async fn fetch(
+    git: &Command<'_>,
+    source: &Git,
+    resolved: &Resolved,
+    tree: &Path,
+) -> Result<String, GitError> {
     let format =
         if resolved.commit.as_ref().is_some_and(|commit| commit.len() == 64) { "sha256" } else { "sha1" };
     let format = format!("--object-format={format}");
@@ -91,7 +96,7 @@ async fn fetch(git: &Command, source: &Git, resolved: &Resolved, tree: &Path) ->
     found.map_err(|_| GitError::NoReference { remote: git.shown(), reference: reference.to_owned() })
 }
 
-async fn commit_of(git: &Command, tree: &Path, name: &str) -> Result<String, GitError> {
+async fn commit_of(git: &Command<'_>, tree: &Path, name: &str) -> Result<String, GitError> {
     let name = format!("{name}^{{commit}}");
     let commit =
         git.run_in(tree, "read", &["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await?;
@@ -99,7 +104,7 @@ async fn commit_of(git: &Command, tree: &Path, name: &str) -> Result<String, Git
 }
 
 /// Makes a repository that stays look like a clone, without credentials and without traces of this build.
-async fn settle(git: &Command, tree: &Path) -> Result<(), SourceError> {
+async fn settle(git: &Command<'_>, tree: &Path) -> Result<(), SourceError> {
     git.run_in(tree, "name", &["remote", "add", "--", "origin", &git.shown()]).await?;
     for leftover in ["FETCH_HEAD", "ORIG_HEAD"] {
         let path = tree.join(GIT_DIR).join(leftover);

@@ -5,13 +5,14 @@
 //! repository that is silent for too long is given up, whatever the protocol.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 
+use super::access::Access;
 use super::{GitError, shown};
 
 /// Protocols that a remote repository and its submodules may use.
@@ -38,13 +39,6 @@ const FORGOTTEN: [&str; 15] = [
     "GIT_WORK_TREE",
     "SSH_ASKPASS",
 ];
-
-/// ssh without keys and configuration of the user: a Dockerfile must not act in the user's name. An agent that was
-/// given to the build may be asked.
-const SSH: &str = "ssh -F /dev/null -o BatchMode=yes -o IdentityFile=none";
-
-/// The variable that names an agent's socket; ssh asks nobody where it is empty.
-const AGENT: &str = "SSH_AUTH_SOCK";
 
 /// Settings for every call.
 const SETTINGS: [&str; 9] = [
@@ -84,24 +78,21 @@ const PROGRESS: [&str; 9] = [
 const SHOWN_LINES: usize = 3;
 
 /// git for one remote.
-#[derive(Debug, Clone)]
-pub(super) struct Command {
+#[derive(Debug)]
+pub(super) struct Command<'a> {
     remote: String,
-    agent: PathBuf,
+    access: &'a Access,
     patience: Duration,
 }
 
-impl Command {
+impl<'a> Command<'a> {
     /// Refuses a remote that git would take for an option or a helper.
-    ///
-    /// `agent` is the socket of an SSH agent that may be used.
-    pub(super) fn new(remote: &str, agent: Option<&Path>) -> Result<Self, GitError> {
+    pub(super) fn new(remote: &str, access: &'a Access) -> Result<Self, GitError> {
         let is_helper = remote.split_once("::").is_some_and(|(name, _)| !name.contains(['/', ':', '@']));
         if remote.is_empty() || remote.starts_with('-') || is_helper || remote.contains(char::is_control) {
             return Err(GitError::Unusable { what: "repository", text: shown(remote) });
         }
-        let agent = agent.map(Path::to_owned).unwrap_or_default();
-        Ok(Self { remote: remote.to_owned(), agent, patience: PATIENCE })
+        Ok(Self { remote: remote.to_owned(), access, patience: PATIENCE })
     }
 
     /// The same with another longest silence of the repository.
@@ -158,9 +149,8 @@ impl Command {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOW_PROTOCOL", if is_local { LOCAL_PROTOCOLS } else { REMOTE_PROTOCOLS })
-            .env("GIT_SSH_COMMAND", SSH)
-            .env(AGENT, &self.agent)
             .env("LC_ALL", "C");
+        self.access.tell(&mut command);
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }

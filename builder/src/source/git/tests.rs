@@ -1,6 +1,8 @@
 //! Commits of repositories that the tests make with git itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use kiln_cache::{NodeKind, Store, View};
-use kiln_graph::op::Git;
+use kiln_graph::op::{Git, GitAccess};
 
 use super::*;
 use crate::SharedCaches;
@@ -80,12 +82,13 @@ impl Bench {
             checksum: None,
             by_commit: false,
             fetch_times: false,
+            access: GitAccess::default(),
         }
     }
 
     async fn load(&self, source: &Git) -> Result<(Snapshot, bool), SourceError> {
         let kept = Kept { store: &self.store, shared: &SharedCaches::default() };
-        load(kept, source, None, "git", &self.progress).await
+        load(kept, source, &Access::default(), "git", &self.progress).await
     }
 
     async fn files(&self, source: &Git) -> BTreeMap<String, String> {
@@ -140,7 +143,8 @@ async fn a_checkout_is_a_function_of_its_commit() {
     assert_eq!(found, expected);
     let other = Store::open(&bench.dir.path().join("other")).unwrap();
     let kept = Kept { store: &other, shared: &SharedCaches::default() };
-    let (elsewhere, _) = load(kept, &bench.source(None), None, "git", &bench.progress).await.unwrap();
+    let (elsewhere, _) =
+        load(kept, &bench.source(None), &Access::default(), "git", &bench.progress).await.unwrap();
     assert_eq!(elsewhere.identity(), bench.load(&bench.source(None)).await.unwrap().0.identity());
 }
 
@@ -250,10 +254,13 @@ async fn submodules_come_along_unless_they_are_not_wanted() {
 #[test]
 fn remotes_that_are_something_else_are_refused() {
     for remote in ["", "-x", "--upload-pack=touch x", "ext::sh -c x", "fd::1", "https://h/\nx"] {
-        assert!(matches!(Command::new(remote, None), Err(GitError::Unusable { .. })), "{remote}");
+        assert!(
+            matches!(Command::new(remote, &Access::default()), Err(GitError::Unusable { .. })),
+            "{remote}"
+        );
     }
     for remote in ["https://h/x.git", "git@h:x::y", "ssh://h/a::b", "file:///x"] {
-        Command::new(remote, None).unwrap();
+        Command::new(remote, &Access::default()).unwrap();
     }
 }
 
@@ -274,7 +281,8 @@ async fn a_silent_repository_is_given_up() {
     // What it is sent has no line, so this server waits for the end of one.
     let server = kiln_registry::testing::WebServer::start();
     let remote = server.url("/x.git").replace("http://", "git://");
-    let git = Command::new(&remote, None).unwrap().patient_for(Duration::from_millis(300));
+    let access = Access::default();
+    let git = Command::new(&remote, &access).unwrap().patient_for(Duration::from_millis(300));
     let source = Git { remote: remote.clone(), ..Bench::new().source(None) };
     let error = resolve(&git, &source).await.unwrap_err();
     assert!(matches!(error, GitError::Stalled { what: "read", .. }), "{error:?}");

@@ -89,6 +89,11 @@ impl Secret {
     pub fn new(value: Vec<u8>) -> Self {
         Self(value)
     }
+
+    /// What nobody is to see.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Secret {
