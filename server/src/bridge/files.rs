@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kiln_builder::images::ImageFiles;
 use kiln_cache::{Node, NodeKind};
 use kiln_graph::pattern::Glob;
+use rustix::fs::FileType;
 use tonic::{Code, Status};
 
 use crate::api::files::Stat;
@@ -16,20 +17,10 @@ use crate::api::gateway::{ReadDirRequest, ReadFileRequest, StatFileRequest};
 use crate::build::Build;
 use crate::failure::told;
 use crate::server::Server;
+use crate::session::files::go_mode;
 
 /// Largest answer: what fits into a message.
 const MAX_FILE: u64 = (16 << 20) - 4096;
-
-/// Bits of Go's `os.FileMode` beside the permissions.
-const GO_DIRECTORY: u32 = 1 << 31;
-const GO_SYMLINK: u32 = 1 << 27;
-const GO_DEVICE: u32 = 1 << 26;
-const GO_FIFO: u32 = 1 << 25;
-const GO_SOCKET: u32 = 1 << 24;
-const GO_SET_UID: u32 = 1 << 23;
-const GO_SET_GID: u32 = 1 << 22;
-const GO_CHARACTER: u32 = 1 << 21;
-const GO_STICKY: u32 = 1 << 20;
 
 /// The bytes of a regular file, or a part of them.
 pub(super) async fn read(
@@ -132,7 +123,7 @@ fn stat(path: String, node: &Node) -> Stat {
     let link = node.link_target.as_deref().unwrap_or(Path::new(""));
     Stat {
         path,
-        mode: go_mode(node),
+        mode: go_mode(file_type(node.kind), node.mode),
         uid: node.uid,
         gid: node.gid,
         size: match node.kind {
@@ -147,19 +138,16 @@ fn stat(path: String, node: &Node) -> Stat {
     }
 }
 
-fn go_mode(node: &Node) -> u32 {
-    let kind = match node.kind {
-        NodeKind::File => 0,
-        NodeKind::Directory => GO_DIRECTORY,
-        NodeKind::Symlink => GO_SYMLINK,
-        NodeKind::BlockDevice => GO_DEVICE,
-        NodeKind::CharDevice => GO_DEVICE | GO_CHARACTER,
-        NodeKind::Fifo => GO_FIFO,
-        NodeKind::Socket => GO_SOCKET,
-    };
-    let special = [(0o4000, GO_SET_UID), (0o2000, GO_SET_GID), (0o1000, GO_STICKY)];
-    let special = special.into_iter().filter(|(bit, _)| node.mode & bit != 0).map(|(_, go)| go);
-    special.fold(kind | (node.mode & 0o777), |mode, bit| mode | bit)
+fn file_type(kind: NodeKind) -> FileType {
+    match kind {
+        NodeKind::File => FileType::RegularFile,
+        NodeKind::Directory => FileType::Directory,
+        NodeKind::Symlink => FileType::Symlink,
+        NodeKind::BlockDevice => FileType::BlockDevice,
+        NodeKind::CharDevice => FileType::CharacterDevice,
+        NodeKind::Fifo => FileType::Fifo,
+        NodeKind::Socket => FileType::Socket,
+    }
 }
 
 /// Runs what reads the disk beside the threads that answer.

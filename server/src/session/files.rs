@@ -1,6 +1,6 @@
 //! What file synchronisation says of a file, both ways: Go's mode bits and this system's.
 
-use rustix::fs::{FileType, Stat as SystemStat};
+use rustix::fs::FileType;
 
 use crate::api::files::Stat;
 
@@ -58,10 +58,10 @@ pub(crate) fn permissions(stat: &Stat) -> u32 {
     (stat.mode & 0o777) | bit(SET_USER_ID, 0o4000) | bit(SET_GROUP_ID, 0o2000) | bit(STICKY, 0o1000)
 }
 
-/// The mode of a file of this system, as Go writes it.
-pub(crate) fn go_mode(stat: &SystemStat) -> u32 {
-    let bit = |ours, go| if stat.st_mode & ours == 0 { 0 } else { go };
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
+/// The mode of a file of this system, as Go writes it. Of `mode` the permissions count.
+pub(crate) fn go_mode(kind: FileType, mode: u32) -> u32 {
+    let bit = |ours, go| if mode & ours == 0 { 0 } else { go };
+    let kind = match kind {
         FileType::Directory => DIRECTORY,
         FileType::Symlink => SYMLINK,
         FileType::Fifo => NAMED_PIPE,
@@ -70,7 +70,7 @@ pub(crate) fn go_mode(stat: &SystemStat) -> u32 {
         FileType::CharacterDevice => DEVICE | CHARACTER_DEVICE,
         FileType::RegularFile | FileType::Unknown => 0,
     };
-    kind | (stat.st_mode & 0o777) | bit(0o4000, SET_USER_ID) | bit(0o2000, SET_GROUP_ID) | bit(0o1000, STICKY)
+    kind | (mode & 0o777) | bit(0o4000, SET_USER_ID) | bit(0o2000, SET_GROUP_ID) | bit(0o1000, STICKY)
 }
 
 #[cfg(test)]
@@ -86,5 +86,10 @@ mod tests {
         assert_eq!(kind(&stat(0x0800_01ff, "a")), Some(Kind::Symlink));
         assert_eq!(kind(&stat(0x8800_01ff, "a")), None);
         assert_eq!(permissions(&stat(0o755 | SET_USER_ID | STICKY, "")), 0o5755);
+        assert_eq!(go_mode(FileType::CharacterDevice, 0o021_666), 0x0420_01b6);
+        for file in [FileType::RegularFile, FileType::Directory, FileType::Symlink, FileType::Fifo] {
+            let there = stat(go_mode(file, 0o6750), "");
+            assert!(kind(&there).is_some() && permissions(&there) == 0o6750, "{file:?}");
+        }
     }
 }

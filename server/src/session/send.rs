@@ -245,7 +245,7 @@ impl Listing<'_> {
         let kind = FileType::from_raw_mode(system.st_mode);
         let mut stat = Stat {
             path: path.to_owned(),
-            mode: go_mode(&system),
+            mode: go_mode(kind, system.st_mode),
             uid: system.st_uid,
             gid: system.st_gid,
             size: if kind == FileType::RegularFile { system.st_size } else { 0 },
