@@ -16,20 +16,13 @@ use oci_spec::image::{Descriptor, MediaType};
 use crate::blobs::BlobWriter;
 use crate::digest::{DiffId, Digest};
 use crate::layers::info::{BlobForm, LayerFile};
+use crate::layers::recipe::Recipe;
 use crate::layers::{Compression, LayerError, Layers};
 use crate::tarfile::read::read_full;
 
 /// Bytes compressed together. Part of the format: changing it changes the digest of every compressed layer.
 /// Larger blocks compress a little better and use more memory: some five of them are on the way for each core.
 const BLOCK: usize = 1024 * 1024;
-
-/// Levels: what others choose by default.
-const GZIP_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 3;
-
-/// Compressors, with everything that decides over their output. A blob made by another version is still a valid form.
-const GZIP_MAKER: &str = "gzip 6, zlib-rs 0.6, blocks of 1 MiB";
-const ZSTD_MAKER: &str = "zstd 3, libzstd 1.5, frames of 1 MiB";
 
 /// Magic, deflate, no flags, no time, no hint, unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -54,37 +47,49 @@ impl Layers {
     /// The layer as a blob of this kind, made now if there is none yet. A blob that came from elsewhere is used as it
     /// is; its media type is given as OCI's, whatever it was registered as.
     pub fn compressed(&self, diff_id: &DiffId, compression: Compression) -> Result<Descriptor, LayerError> {
-        if let Some(found) = self.found_blob(diff_id, compression)? {
+        self.compressed_at(diff_id, compression, None)
+    }
+
+    /// The same at a level of the compressor's: 0 to 9 for gzip, 0 to 22 for zstd.
+    pub fn compressed_at(
+        &self,
+        diff_id: &DiffId,
+        compression: Compression,
+        level: Option<i32>,
+    ) -> Result<Descriptor, LayerError> {
+        let recipe = Recipe::new(compression, level);
+        if let Some(found) = self.found_blob(diff_id, recipe)? {
             return Ok(found);
         }
         let _lock = self.work_lock("layer blob", diff_id)?;
         // Another one may have made it while this one waited.
-        if let Some(found) = self.found_blob(diff_id, compression)? {
+        if let Some(found) = self.found_blob(diff_id, recipe)? {
             return Ok(found);
         }
-        let (digest, size) = match self.packed(diff_id, compression) {
+        let (digest, size) = match self.packed(diff_id, recipe) {
             // From what is left, if that is enough.
             Err(LayerError::Compress { .. }) if self.drop_damaged(diff_id)? => {
                 let unless_lost = |error| match error {
                     LayerError::Unknown { diff_id } => LayerError::Lost { diff_id },
                     error => error,
                 };
-                self.packed(diff_id, compression).map_err(unless_lost)?
+                self.packed(diff_id, recipe).map_err(unless_lost)?
             }
             result => result?,
         };
         let descriptor = Descriptor::new(media_type(compression), size, digest);
-        let maker = match compression {
-            Compression::None => None,
-            Compression::Gzip => Some(GZIP_MAKER.to_owned()),
-            Compression::Zstd => Some(ZSTD_MAKER.to_owned()),
-        };
-        let form = BlobForm { descriptor: descriptor.clone(), maker };
+        let form = BlobForm { descriptor: descriptor.clone(), maker: recipe.maker() };
         self.update(diff_id, |file| file.add_blob(form))?;
         Ok(descriptor)
     }
 
-    fn packed(&self, diff_id: &DiffId, compression: Compression) -> Result<(Digest, u64), LayerError> {
+    /// Whether the layer was compressed to that blob here. One from elsewhere keeps its form where nobody asks for another.
+    pub fn is_made_here(&self, diff_id: &DiffId, blob: &Digest) -> Result<bool, LayerError> {
+        let Some(file) = self.file(diff_id)? else { return Ok(false) };
+        Ok(file.blobs.iter().any(|form| form.maker.is_some() && form.descriptor.digest() == blob))
+    }
+
+    fn packed(&self, diff_id: &DiffId, recipe: Recipe) -> Result<(Digest, u64), LayerError> {
         let failed = |source| LayerError::Compress { diff_id: diff_id.clone(), source };
         // What is damaged at its very beginning cannot even be opened.
         let tar = match self.open_tar(diff_id) {
@@ -92,16 +97,18 @@ impl Layers {
             tar => tar?,
         };
         let mut blob = self.store.blobs().writer()?;
-        pack(tar, &mut blob, compression).map_err(failed)?;
+        pack(tar, &mut blob, recipe).map_err(failed)?;
         Ok(blob.finish(None)?)
     }
 
-    fn found_blob(&self, diff_id: &DiffId, wanted: Compression) -> Result<Option<Descriptor>, LayerError> {
+    fn found_blob(&self, diff_id: &DiffId, recipe: Recipe) -> Result<Option<Descriptor>, LayerError> {
+        let wanted = recipe.compression;
         let Some(LayerFile { blobs, .. }) = self.file(diff_id)? else {
             return Err(LayerError::Unknown { diff_id: diff_id.clone() });
         };
-        for BlobForm { descriptor, .. } in blobs {
+        for BlobForm { descriptor, maker } in blobs {
             if compression_of(descriptor.media_type()) == Some(wanted)
+                && recipe.accepts(maker.as_deref())
                 && self.store.blobs().contains(descriptor.digest())?
             {
                 let (size, digest) = (descriptor.size(), descriptor.digest().clone());
@@ -133,12 +140,12 @@ fn compression_of(media_type: &MediaType) -> Option<Compression> {
     }
 }
 
-fn pack(mut tar: impl Read, blob: &mut BlobWriter, compression: Compression) -> io::Result<()> {
-    if compression == Compression::None {
+fn pack(mut tar: impl Read, blob: &mut BlobWriter, recipe: Recipe) -> io::Result<()> {
+    if recipe.compression == Compression::None {
         return copy(&mut tar, blob);
     }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    pack_on(threads, tar, blob, compression)
+    pack_on(threads, tar, blob, recipe)
 }
 
 fn copy(tar: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
@@ -156,7 +163,7 @@ fn pack_on(
     threads: usize,
     mut tar: impl Read,
     out: &mut (impl Write + Send),
-    compression: Compression,
+    recipe: Recipe,
 ) -> io::Result<()> {
     let (jobs_in, jobs_out) = sync_channel::<Job>(threads);
     let (done_in, done_out) = sync_channel::<Done>(threads);
@@ -165,10 +172,10 @@ fn pack_on(
     thread::scope(|scope| {
         for _ in 0..threads {
             let (jobs, done) = (Arc::clone(&jobs_out), done_in.clone());
-            scope.spawn(move || work(&jobs, &done, compression));
+            scope.spawn(move || work(&jobs, &done, recipe));
         }
         drop((jobs_out, done_in));
-        let writer = scope.spawn(move || write_in_order(done_out, out, compression));
+        let writer = scope.spawn(move || write_in_order(done_out, out, recipe));
         let read = feed(&mut tar, &jobs_in);
         let complete = matches!(read, Ok(true));
         drop(jobs_in);
@@ -195,8 +202,8 @@ fn feed(tar: &mut impl Read, jobs: &SyncSender<Job>) -> io::Result<bool> {
     Ok(true)
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>, done: &SyncSender<Done>, compression: Compression) {
-    let mut packer = match Packer::new(compression) {
+fn work(jobs: &Mutex<Receiver<Job>>, done: &SyncSender<Done>, recipe: Recipe) {
+    let mut packer = match Packer::new(recipe) {
         Ok(packer) => packer,
         Err(error) => return drop(done.send((usize::MAX, Err(error)))),
     };
@@ -209,11 +216,11 @@ fn work(jobs: &Mutex<Receiver<Job>>, done: &SyncSender<Done>, compression: Compr
     }
 }
 
-fn write_in_order(done: Receiver<Done>, out: &mut impl Write, compression: Compression) -> io::Result<()> {
+fn write_in_order(done: Receiver<Done>, out: &mut impl Write, recipe: Recipe) -> io::Result<()> {
     let mut early = BTreeMap::new();
     let mut next = 0;
     let mut crc = Crc::new();
-    let gzip = compression == Compression::Gzip;
+    let gzip = recipe.compression == Compression::Gzip;
     if gzip {
         out.write_all(&GZIP_HEADER)?;
     }
@@ -240,15 +247,15 @@ enum Packer {
 }
 
 impl Packer {
-    fn new(compression: Compression) -> io::Result<Packer> {
-        Ok(match compression {
+    fn new(recipe: Recipe) -> io::Result<Packer> {
+        Ok(match recipe.compression {
             Compression::Zstd => {
-                let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+                let mut compressor = zstd::bulk::Compressor::new(recipe.level)?;
                 compressor.include_checksum(true)?;
                 Packer::Zstd(compressor)
             }
             Compression::None | Compression::Gzip => {
-                Packer::Gzip(Compress::new(flate2::Compression::new(GZIP_LEVEL), false))
+                Packer::Gzip(Compress::new(flate2::Compression::new(recipe.level.unsigned_abs()), false))
             }
         })
     }

@@ -12,6 +12,7 @@
 
 mod applier;
 mod chunks;
+mod clamp;
 mod compress;
 mod damage;
 mod draft;
@@ -21,6 +22,7 @@ pub(crate) mod files;
 mod forms;
 pub(crate) mod info;
 mod pool;
+mod recipe;
 #[cfg(test)]
 mod tests;
 mod tree_reader;

@@ -5,6 +5,7 @@
 //! newlines, sizes that disagree and paths through links need decisions that are made here and in
 //! [`crate::layers`].
 
+pub(crate) mod clamp;
 mod field;
 pub(crate) mod pax;
 pub(crate) mod read;

@@ -2,6 +2,7 @@
 //! owners are part of layers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod clamping;
 mod damage;
 mod forms;
 mod hostile;
