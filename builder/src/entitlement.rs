@@ -13,10 +13,11 @@ use crate::error::{BuildError, StepError};
 
 /// The first step that asks for too much is the error.
 pub(crate) fn check(graph: &Graph, granted: &Entitlements, devices: &Devices) -> Result<(), BuildError> {
-    for (_, vertex) in graph.iter() {
+    for (id, vertex) in graph.iter() {
         let Op::Exec(exec) = &vertex.op else { continue };
         if let Some(needed) = granted.missing(exec).or_else(|| missing_device(exec, granted, devices)) {
             return Err(BuildError::Step {
+                vertex: id,
                 name: vertex.display.name.clone(),
                 location: vertex.display.location.clone(),
                 log: Vec::new(),

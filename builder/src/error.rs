@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kiln_cache::StoreError;
-use kiln_graph::{Entitlement, Location};
+use kiln_graph::{Entitlement, Location, VertexId};
 use kiln_sandbox::SandboxError;
 
 use crate::content::select::{Place, SelectError};
@@ -21,6 +21,8 @@ pub enum BuildError {
     /// A step failed.
     #[error("{name}: {cause}")]
     Step {
+        /// Which vertex of the plan.
+        vertex: VertexId,
         /// The step's name as shown.
         name: String,
         /// Where it was written.

@@ -93,7 +93,7 @@
 //! | client's graphs: command: whether its root is kept, forgotten or read-only, exit codes, names of extra hosts | yes | addresses are not |
 //! | client's graphs: what a command leaves in a mount: the command's key and layer, what the mount began as | yes | |
 //! | client's graphs: difference: both chains of diff ids | yes | times of files are part of it |
-//! | client's graphs: merge | no step has a key for it | it is a chain of layers |
+//! | client's graphs: merge, and what only waits for others | no step has a key for it | it is a chain of layers |
 //! | labels, annotations, names of stages, comments, ENV before a COPY | no | they change the configuration, not files |
 //! | SOURCE_DATE_EPOCH | only if declared | |
 //! | HEALTHCHECK, ONBUILD, CMD and other configuration | no step has a key for it | it is recomputed in every build |

@@ -1,6 +1,6 @@
 //! Merges and differences: results that are made of the layers of others.
 //!
-//! A merge is a longer chain and costs nothing. A difference is the upper end of a chain where the lower one is its lower end;
+//! A merge is a longer chain and costs nothing; neither does what only waits for others. A difference is the upper end of a chain where the lower one is its lower end;
 //! otherwise the two trees are compared and what differs is one layer, recorded as a step's is.
 
 use std::time::Instant;
@@ -27,6 +27,13 @@ pub(super) fn merge(solve: &Solve, vertex: &Vertex) -> Result<Snapshot, StepErro
     }
     solve.progress.step(&vertex.display.name).done();
     Ok(Snapshot::new(layers))
+}
+
+/// Input 0. That the vertex is executed means that all others are there.
+pub(super) fn after(solve: &Solve, vertex: &Vertex) -> Result<Snapshot, StepError> {
+    let result = snapshot_input(solve, vertex, 0)?;
+    solve.progress.step(&vertex.display.name).done();
+    Ok(result)
 }
 
 /// What leads from input 0 to input 1.

@@ -100,6 +100,7 @@ async fn inputs_that_are_not_there_are_named() {
         (mounted(ExecMount::Bind { input: 7, source: ".".into(), target: "/t".into(), read_only: true }), 1),
         (mounted(ExecMount::Output { input: 7, source: ".".into(), target: "/t".into() }), 1),
         (Op::Merge, 0),
+        (Op::After, 0),
         (Op::Diff, 1),
         (Op::Output(0), 0),
         (Op::Output(usize::MAX), 1),

@@ -56,7 +56,7 @@ impl Findings<'_> {
 /// A failed build as an error that shows the lines of the Dockerfile and the last lines of output.
 pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliError {
     let excerpt = match &error {
-        BuildError::Step { name, location, log, cause } => {
+        BuildError::Step { name, location, log, cause, .. } => {
             let mut text = last_lines(name, log);
             if let Some(location) = location {
                 let span = place::of(&error, location, &source.text);

@@ -86,6 +86,7 @@ mod tests {
             similar: None,
         };
         BuildError::Step {
+            vertex: kiln_graph::VertexId(0),
             name: String::new(),
             location: None,
             log: Vec::new(),
