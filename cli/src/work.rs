@@ -17,9 +17,6 @@ use crate::session::cores;
 /// How long an interrupted build may take to put things away.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The stack of each thread, in bytes: a solve's nested states are large where the compiler does not make them small.
-const STACK: usize = 16 << 20;
-
 /// Does asynchronous work while its progress is shown. A signal that ends kiln drops the work; work that listens
 /// to a token has it cancelled, and is given the time to put things away.
 pub fn with_progress<T, F, E>(
@@ -68,7 +65,6 @@ pub fn until_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>)
 pub fn runtime() -> Result<Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores().max(2))
-        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .map_err(CliError::system("start the runtime"))

@@ -72,12 +72,8 @@ impl World {
         let hosts = Some(b"127.0.0.1\tlocalhost\n".to_vec());
         let options = BuilderOptions { jobs: 2, resolv_conf: None, hosts, device_directories: Vec::new() };
         let builder = Builder::new(Store::open(dir).unwrap(), client, options);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_stack_size(16 << 20)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let world = World { runtime, builder, executes_all: false };
         for number in 0..BASES {
             world.make_base(bases, number);

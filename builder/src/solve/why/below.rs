@@ -19,6 +19,10 @@ use crate::solve::key::ROOT;
 /// How many records one explanation may read.
 const MOST_RECORDS: u32 = 200;
 
+/// How many comparisons may wait for what is below them. Steps are explained from the bottom and what was found is kept,
+/// so that hardly any walk goes further than a few.
+const DEEPEST: usize = 50;
+
 /// Why two chains differ.
 #[derive(Clone)]
 pub(super) enum Cause {
@@ -41,7 +45,7 @@ enum Old {
 /// What `vertex` was built on differs from what the step of `record` was built on: why.
 pub(super) fn cause(solve: &Solve, vertex: &Vertex, record: &Record) -> Result<Cause, StepError> {
     let Some(below) = vertex.inputs.first() else { return Ok(Cause::Unknown) };
-    Walk { solve, why: &solve.why, left: MOST_RECORDS }.compare(*below, &old_below(record))
+    Walk { solve, why: &solve.why, left: MOST_RECORDS, open: Vec::new() }.compare(*below, &old_below(record))
 }
 
 fn old_below(record: &Record) -> Old {
@@ -61,6 +65,9 @@ struct Walk<'a> {
     solve: &'a Solve,
     why: &'a Why,
     left: u32,
+    /// What is being compared. The record of a linked layer names what it was put on last, which may have been put on it
+    /// before, so a walk from record to record can come back to where it was.
+    open: Vec<(VertexId, Key)>,
 }
 
 impl Walk<'_> {
@@ -75,17 +82,38 @@ impl Walk<'_> {
                 Some(record) => gone(&record),
                 None => Cause::Unknown,
             }),
-            (_, Old::Base { .. }) => match self.below(vertex, old)? {
-                Cause::Same => Ok(added(vertex)),
-                other => Ok(other),
-            },
+            (_, Old::Base { reference, digest }) => Ok(self.base_below(vertex, reference, digest.as_deref())),
             (_, Old::Step(key)) => {
                 if let Some(known) = self.why.cause_of(id, *key) {
                     return Ok(known);
                 }
-                let cause = self.step(id, vertex, *key)?;
+                if self.open.len() >= DEEPEST || self.open.contains(&(id, *key)) {
+                    return Ok(Cause::Unknown);
+                }
+                self.open.push((id, *key));
+                let cause = self.step(id, vertex, *key);
+                self.open.pop();
+                let cause = cause?;
                 self.why.remember_cause(id, *key, &cause);
                 Ok(cause)
+            }
+        }
+    }
+
+    /// A step where there was only a base before: the lowest step is new, or the base is another one.
+    fn base_below(&self, vertex: &Vertex, reference: &str, digest: Option<&str>) -> Cause {
+        let mut lowest = vertex;
+        loop {
+            let below = lowest.inputs.first().and_then(|below| self.solve.graph.get(*below));
+            match below {
+                None => return Cause::Unknown,
+                Some(Vertex { op: Op::Source(source), .. }) => {
+                    return match base(source, reference, digest) {
+                        Cause::Same => added(lowest),
+                        other => other,
+                    };
+                }
+                Some(step) => lowest = step,
             }
         }
     }
