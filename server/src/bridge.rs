@@ -85,15 +85,15 @@ impl LlbBridge for BridgeService {
         let build = self.build(&request).await?;
         let request = request.into_inner();
         let definition = request.definition.filter(|definition| !definition.def.is_empty());
+        let attributes = frontend::with_imports(request.frontend_opt, request.cache_imports);
         let outcome = if request.frontend.is_empty() {
             match &definition {
-                Some(definition) => llb::solve(&self.0, &build, definition).await?,
+                Some(definition) => llb::solve(&self.0, &build, definition, &attributes).await?,
                 None => Outcome::default(),
             }
         } else if definition.is_some() {
             return Err(Status::invalid_argument("cannot solve with both Definition and Frontend specified"));
         } else {
-            let attributes = frontend::with_imports(request.frontend_opt, request.cache_imports);
             let attributes = llb::as_images(&self.0, &build, &request.frontend_inputs, &attributes).await?;
             frontend::solve(&self.0, &build, &request.frontend, &attributes).await?
         };
@@ -199,8 +199,13 @@ fn returned(server: &Server, build: &Build, result: PbResult) -> Result<Outcome,
     };
     let named = named.into_iter().filter(|(_, id)| !id.is_empty());
     let images = named.map(|(platform, id)| {
-        let solved = configured(server, build.solved(&id)?, &platform, &result.metadata)?;
-        Ok((platform, solved))
+        let solved = build.solved(&id)?;
+        let image = configured(server, Arc::clone(&solved), &platform, &result.metadata)?;
+        // The shared caches are written for the image that is exported.
+        if let Some(caches) = build.caches_of(&solved.record.id) {
+            build.keep_caches(&image.record.id, caches);
+        }
+        Ok((platform, image))
     });
     let images = images.collect::<Result<_, Status>>()?;
     Ok(Outcome { images, metadata: result.metadata })

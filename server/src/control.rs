@@ -183,7 +183,7 @@ impl Server {
                     "cannot solve with both Definition and Frontend specified",
                 ));
             }
-            llb::solve(self, build, &definition).await?
+            llb::solve(self, build, &definition, &build.attributes).await?
         } else if frontend.is_empty() {
             // The client drives the build itself and says how it ended.
             returned.await.map_err(|_| Status::cancelled("the client has gone"))??

@@ -9,6 +9,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::api::google::rpc::Status as Detailed;
+use crate::api::pb;
 
 /// The type of a detail that shows lines of a source. Its value is JSON.
 const SOURCE: &str = "github.com/moby/buildkit/errdefs.Source+json";
@@ -57,16 +58,36 @@ pub(crate) fn at(
     lines: &[Lines],
     mut details: Vec<Any>,
 ) -> Status {
-    let ranges: Vec<_> = lines
-        .iter()
-        .map(|lines| json!({ "start": { "line": lines.first }, "end": { "line": lines.last } }))
-        .collect();
-    let detail = json!({
-        "info": { "filename": source.name, "data": STANDARD.encode(&source.text), "language": "Dockerfile" },
-        "ranges": ranges,
-    });
-    details.push(Any { type_url: SOURCE.to_owned(), value: detail.to_string().into_bytes() });
+    let position =
+        |line: u32| Some(pb::Position { line: i32::try_from(line).unwrap_or(i32::MAX), character: 0 });
+    let range = |lines: &Lines| pb::Range { start: position(lines.first), end: position(lines.last) };
+    let ranges: Vec<pb::Range> = lines.iter().map(range).collect();
+    let info = pb::SourceInfo {
+        filename: source.name.clone(),
+        data: source.text.clone().into_bytes(),
+        language: "Dockerfile".to_owned(),
+        ..pb::SourceInfo::default()
+    };
+    details.push(self::source(&info, &ranges));
     with_details(code, message, details)
+}
+
+/// The detail that shows lines of a text.
+pub(crate) fn source(info: &pb::SourceInfo, ranges: &[pb::Range]) -> Any {
+    let position = |position: &Option<pb::Position>| {
+        let pb::Position { line, character } = position.unwrap_or_default();
+        json!({ "line": line, "character": character })
+    };
+    let range = |range: &pb::Range| json!({ "start": position(&range.start), "end": position(&range.end) });
+    let detail = json!({
+        "info": {
+            "filename": info.filename,
+            "data": STANDARD.encode(&info.data),
+            "language": info.language,
+        },
+        "ranges": ranges.iter().map(range).collect::<Vec<_>>(),
+    });
+    Any { type_url: SOURCE.to_owned(), value: detail.to_string().into_bytes() }
 }
 
 /// The detail that names the step that failed.

@@ -1,6 +1,10 @@
 //! What is wrong with a graph that a client sent.
 
-use tonic::Status;
+use prost_types::Any;
+use tonic::{Code, Status};
+
+use super::origin::Origins;
+use crate::failure;
 
 /// What is wrong with a graph. Operations are named by their digests, as the client knows them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,12 +72,34 @@ pub(crate) enum LlbError {
     },
 }
 
+impl LlbError {
+    /// The error as it is sent, with the lines that it is about.
+    pub(super) fn told(&self, origins: &Origins) -> Status {
+        let details = self.operation().map(|digest| origins.details(digest)).unwrap_or_default();
+        self.status(details)
+    }
+
+    /// The operation that is wrong.
+    fn operation(&self) -> Option<&str> {
+        match self {
+            Self::Field { digest, .. } | Self::NoOutput { digest, .. } | Self::Cycle { digest } => {
+                Some(digest)
+            }
+            _ => None,
+        }
+    }
+
+    fn status(&self, details: Vec<Any>) -> Status {
+        let code = match self {
+            Self::Field { unsupported: true, .. } => Code::Unimplemented,
+            _ => Code::InvalidArgument,
+        };
+        failure::with_details(code, &self.to_string(), details)
+    }
+}
+
 impl From<LlbError> for Status {
     fn from(error: LlbError) -> Self {
-        let text = error.to_string();
-        match error {
-            LlbError::Field { unsupported: true, .. } => Self::unimplemented(text),
-            _ => Self::invalid_argument(text),
-        }
+        error.status(Vec::new())
     }
 }

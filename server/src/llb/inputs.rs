@@ -55,9 +55,9 @@ pub(crate) async fn as_images(
     server: &Server,
     build: &Arc<Build>,
     inputs: &HashMap<String, pb::Definition>,
-    attributes: &HashMap<String, String>,
+    given: &HashMap<String, String>,
 ) -> Result<HashMap<String, String>, Status> {
-    let mut attributes = attributes.clone();
+    let mut attributes = given.clone();
     let mut images: HashMap<String, String> = HashMap::new();
     let named: Vec<(String, String)> = attributes
         .iter()
@@ -70,7 +70,7 @@ pub(crate) async fn as_images(
         })?;
         if !images.contains_key(&input) {
             let metadata = attributes.get(&format!("{METADATA}{input}")).map(String::as_str);
-            let solved = result_of(server, build, definition).await?;
+            let solved = result_of(server, build, definition, given).await?;
             let solved = with_metadata(server, solved, &input, metadata)?;
             let told = [definition.encode_to_vec(), solved.record.id.to_string().into_bytes()].concat();
             let reference = format!("{NOWHERE}/{}", digest(&told).trim_start_matches("sha256:"));

@@ -25,6 +25,8 @@ pub(crate) struct Lowered {
     pub(crate) pulls: bool,
     /// Whether a command asks for the host's network by name.
     pub(crate) host_network: bool,
+    /// The operations that vertices were made of, by their digests.
+    pub(crate) operations: HashMap<VertexId, String>,
 }
 
 /// A directory at a client.
@@ -51,7 +53,7 @@ pub(crate) type Layouts = BTreeMap<ClientLayout, String>;
 
 /// Lowers what the result needs. `host` is the platform of operations that name none.
 pub(crate) fn lower(definition: Definition, host: &str, layouts: Layouts) -> Result<Lowered, LlbError> {
-    let Definition { ops, result, metadata } = definition;
+    let Definition { ops, result, metadata, builds, .. } = definition;
     let mut lowering = Lowering {
         graph: Graph::new(),
         outputs: HashMap::new(),
@@ -61,6 +63,8 @@ pub(crate) fn lower(definition: Definition, host: &str, layouts: Layouts) -> Res
         pulls: false,
         host_network: false,
         layouts,
+        builds,
+        operations: HashMap::new(),
     };
     let mut platform = host.to_owned();
     for (digest, op) in ops {
@@ -73,8 +77,8 @@ pub(crate) fn lower(definition: Definition, host: &str, layouts: Layouts) -> Res
         None => lowering.scratch(),
     };
     let target = lowering.root(target);
-    let Lowering { graph, locals, pulls, host_network, .. } = lowering;
-    Ok(Lowered { graph, target, platform, locals, pulls, host_network })
+    let Lowering { graph, locals, pulls, host_network, operations, .. } = lowering;
+    Ok(Lowered { graph, target, platform, locals, pulls, host_network, operations })
 }
 
 /// What the parts of a lowering know of the operation at hand.
@@ -87,7 +91,12 @@ pub(super) struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    fn new(digest: String, op: &pb::Op, metadata: &'a HashMap<String, pb::OpMetadata>, host: &str) -> Self {
+    pub(super) fn new(
+        digest: String,
+        op: &pb::Op,
+        metadata: &'a HashMap<String, pb::OpMetadata>,
+        host: &str,
+    ) -> Self {
         let kind = match &op.op {
             None => "empty",
             Some(pb::op::Op::Exec(_)) => "exec",
@@ -139,7 +148,7 @@ const CUSTOM_NAME: &str = "llb.customname";
 
 /// A lowering that is under way.
 pub(super) struct Lowering {
-    graph: Graph,
+    pub(super) graph: Graph,
     outputs: HashMap<Edge, VertexId>,
     /// File systems made of what is none yet.
     roots: HashMap<VertexId, VertexId>,
@@ -148,12 +157,16 @@ pub(super) struct Lowering {
     pub(super) pulls: bool,
     pub(super) host_network: bool,
     pub(super) layouts: Layouts,
+    pub(super) builds: HashMap<String, Option<Edge>>,
+    operations: HashMap<VertexId, String>,
 }
 
 impl Lowering {
     fn op(&mut self, about: &About<'_>, op: &pb::Op) -> Result<(), LlbError> {
+        // A build was made of its inputs already.
+        let is_build = matches!(op.op, Some(pb::op::Op::Build(_)));
         let mut inputs = Vec::with_capacity(op.inputs.len());
-        for input in &op.inputs {
+        for input in op.inputs.iter().filter(|_| !is_build) {
             inputs.push(self.output(&(input.digest.clone(), input.index))?);
         }
         if about.metadata.is_some_and(|metadata| metadata.linux_resources.is_some()) {
@@ -175,10 +188,11 @@ impl Lowering {
             }
             Some(pb::op::Op::Merge(op)) => self.one(about, |lowering| lowering.merge(about, op, &inputs)),
             Some(pb::op::Op::Diff(op)) => self.one(about, |lowering| lowering.diff(about, op, &inputs)),
-            Some(pb::op::Op::Build(_)) => Err(about
-                .unsupported("builder", "a build within a graph is not done; solve its result by itself")),
-            Some(pb::op::Op::Passthrough(_)) => {
-                Err(about.unsupported("id", "this kind of operation is not known"))
+            Some(pb::op::Op::Build(_)) => self.one(about, |lowering| lowering.build(about)),
+            Some(pb::op::Op::Passthrough(op)) => {
+                let outputs = self.passthrough(about, op, &inputs)?;
+                self.define(about, outputs);
+                Ok(())
             }
             None => Err(about.wrong("op", "there is none")),
         }
@@ -198,54 +212,9 @@ impl Lowering {
         self.outputs.extend(outputs.into_iter().map(|(index, id)| ((about.digest.clone(), index), id)));
     }
 
-    fn output(&self, edge: &Edge) -> Result<VertexId, LlbError> {
+    pub(super) fn output(&self, edge: &Edge) -> Result<VertexId, LlbError> {
         let missing = || LlbError::NoOutput { digest: edge.0.clone(), index: edge.1 };
         self.outputs.get(edge).copied().ok_or_else(missing)
-    }
-
-    fn merge(
-        &mut self,
-        about: &About<'_>,
-        op: &pb::MergeOp,
-        inputs: &[VertexId],
-    ) -> Result<VertexId, LlbError> {
-        if op.inputs.len() < 2 {
-            return Err(about.wrong("inputs", "a merge has two at least"));
-        }
-        let mut merged = Vec::with_capacity(op.inputs.len());
-        for input in &op.inputs {
-            merged.push(self.input(about, "inputs", input.input, inputs)?);
-        }
-        let merged: Vec<VertexId> = merged.into_iter().map(|input| self.root(input)).collect();
-        let names: Vec<String> = merged.iter().map(|input| self.short_name(*input)).collect();
-        let name = format!("merge ({})", names.join(", "));
-        self.add(about, about.vertex(Op::Merge, merged, name))
-    }
-
-    fn diff(
-        &mut self,
-        about: &About<'_>,
-        op: &pb::DiffOp,
-        inputs: &[VertexId],
-    ) -> Result<VertexId, LlbError> {
-        let lower = op.lower.as_ref().map(|lower| lower.input);
-        let upper = op.upper.as_ref().map(|upper| upper.input);
-        let lower = lower.ok_or_else(|| about.wrong("lower", "there is none"))?;
-        let upper = upper.ok_or_else(|| about.wrong("upper", "there is none"))?;
-        let lower = self.input(about, "lower", lower, inputs)?;
-        let upper = self.input(about, "upper", upper, inputs)?;
-        let pair = vec![self.root(lower), self.root(upper)];
-        let name = format!("diff ({} -> {})", self.short_name(pair[0]), self.short_name(pair[1]));
-        self.add(about, about.vertex(Op::Diff, pair, name))
-    }
-
-    /// How a vertex is called in the names of others: names of names would grow without end.
-    fn short_name(&self, id: VertexId) -> String {
-        let name = self.graph.get(id).map_or("", |vertex| vertex.display.name.as_str());
-        match name.char_indices().nth(MAX_NAME) {
-            Some((end, _)) => format!("{}…", &name[..end]),
-            None => name.to_owned(),
-        }
     }
 
     /// The input of that number; -1 is an empty file system.
@@ -281,7 +250,9 @@ impl Lowering {
 
     /// Adds a vertex whose inputs were lowered before.
     pub(super) fn add(&mut self, about: &About<'_>, vertex: Vertex) -> Result<VertexId, LlbError> {
-        self.graph.add(vertex).map_err(|_| about.wrong("inputs", "the graph is too large"))
+        let added = self.graph.add(vertex).map_err(|_| about.wrong("inputs", "the graph is too large"))?;
+        self.operations.insert(added, about.digest.clone());
+        Ok(added)
     }
 
     /// The empty file system.
@@ -305,6 +276,9 @@ impl Lowering {
         let scratch = self.scratch();
         let root = self.push(contents("."), vec![scratch, id], name.unwrap_or_default());
         self.roots.insert(id, root);
+        if let Some(operation) = self.operations.get(&id).cloned() {
+            self.operations.insert(root, operation);
+        }
         root
     }
 
@@ -342,9 +316,6 @@ fn contents(path: &str) -> Op {
     };
     Op::File(FileOp { actions: vec![FileAction::Copy(copy)], link: false })
 }
-
-/// How many characters of a name others repeat.
-const MAX_NAME: usize = 40;
 
 /// The number of an input that stands for an empty file system.
 pub(super) const EMPTY: i64 = -1;

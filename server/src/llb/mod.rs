@@ -3,12 +3,16 @@
 //!
 //! What an operation asks for that is not done here is an error that names it, before anything is executed.
 
+mod compose;
 mod definition;
 mod error;
 mod exec;
 mod file;
 mod inputs;
 mod lower;
+mod materials;
+mod nested;
+mod origin;
 mod solve;
 mod source;
 #[cfg(test)]
@@ -44,6 +48,9 @@ pub(crate) const CAPABILITIES: &[&str] = &[
     "source.git.skipsubmodules",
     "source.git.mtime",
     "source.git.fetchbycommit",
+    "source.git.httpauth",
+    "source.git.knownsshhosts",
+    "source.git.mountsshsock",
     "source.http",
     "source.http.checksum",
     "exec.meta.base",

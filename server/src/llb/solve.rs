@@ -5,28 +5,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_builder::{
-    Bases, BuildError, BuildRequest, Builder, Progress, PullPolicy, RequireCached, SharedCaches,
-};
-use kiln_graph::Entitlements;
+use kiln_builder::{Bases, BuildError, BuildRequest, Builder, Progress, PullPolicy, RequireCached};
+use kiln_cache::ImageRecord;
 use kiln_graph::image::{ContainerConfig, ImageConfig};
 use kiln_graph::op::{Op, Source};
 use kiln_graph::plan::{BaseRequest, Plan, ResolveBase};
-use tempfile::TempDir;
+use kiln_graph::{Entitlements, VertexId};
 use tokio::runtime::Handle;
 use tonic::{Code, Status};
 
 use super::inputs::result_id;
-use super::{Definition, Layouts, Local, Lowered, lower, platform as llb_platform};
+use super::origin::Origins;
+use super::{Definition, Lowered, lower};
 use crate::api::pb;
 use crate::build::{Build, Outcome, Solved};
-use crate::contexts::Synced;
-use crate::failure::told;
+use crate::caches::{self, BuildCaches};
+use crate::failure::{self, told};
 use crate::frontend::credentials;
 use crate::server::Server;
 use crate::session::Session;
-use crate::session::content::{ContentStore, digest};
-use crate::session::receive::{self, Wanted};
 
 /// The entitlement to the host's network.
 const NETWORK_HOST: &str = "network.host";
@@ -34,13 +31,14 @@ const NETWORK_HOST: &str = "network.host";
 /// Where commands are found in an image that nobody configured.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Solves the graph for a build.
+/// Solves the graph for a build. The attributes say which shared caches are read beside those of the build.
 pub(crate) async fn solve(
     server: &Server,
     build: &Arc<Build>,
     definition: &pb::Definition,
+    attributes: &HashMap<String, String>,
 ) -> Result<Outcome, Status> {
-    let solved = result_of(server, build, definition).await?;
+    let solved = result_of(server, build, definition, attributes).await?;
     Ok(Outcome { images: vec![(String::new(), solved)], metadata: HashMap::new() })
 }
 
@@ -49,13 +47,15 @@ pub(crate) async fn result_of(
     server: &Server,
     build: &Arc<Build>,
     definition: &pb::Definition,
+    attributes: &HashMap<String, String>,
 ) -> Result<Arc<Solved>, Status> {
     let definition = Definition::read(definition)?;
     let session = server.sessions.get(&build.session).await?;
     let (progress, told_all) = crate::progress::of(build);
     let work = async {
         let builder = server.builder_for(&session);
-        Work { server, build, session, builder, progress }.run(definition).await
+        let work = Work { server, build, attributes, session, builder, progress };
+        work.image(work.expanded(definition).await?).await
     };
     let result = tokio::select! {
         result = work => result,
@@ -65,30 +65,54 @@ pub(crate) async fn result_of(
     result
 }
 
-struct Work<'a> {
-    server: &'a Server,
-    build: &'a Arc<Build>,
-    session: Session,
-    builder: Builder,
-    progress: Progress,
+/// One solve.
+pub(super) struct Work<'a> {
+    pub(super) server: &'a Server,
+    pub(super) build: &'a Arc<Build>,
+    attributes: &'a HashMap<String, String>,
+    pub(super) session: Session,
+    pub(super) builder: Builder,
+    pub(super) progress: Progress,
+}
+
+/// What errors need to know of a graph.
+struct Made {
+    operations: HashMap<VertexId, String>,
+    origins: Origins,
 }
 
 impl Work<'_> {
-    async fn run(&self, definition: Definition) -> Result<Arc<Solved>, Status> {
+    /// The image that the operations make; all builds among them were taken in.
+    pub(super) async fn image(&self, definition: Definition) -> Result<Arc<Solved>, Status> {
         // They are there until the result is.
         let mut copies = Vec::new();
         let layouts = self.layouts(&definition, &mut copies).await?;
-        let Lowered { graph, target, platform, locals, pulls, host_network } =
-            lower(definition, &self.server.platform, layouts)?;
+        let origins = definition.origins.clone();
+        let lowered = lower(definition, &self.server.platform, layouts);
+        let lowered = lowered.map_err(|error| error.told(&origins))?;
         // A graph that names the host's network has to be granted it, whatever network others are on.
-        if host_network && !self.build.entitlements.iter().any(|granted| granted == NETWORK_HOST) {
+        if lowered.host_network && !self.build.entitlements.iter().any(|granted| granted == NETWORK_HOST) {
             return Err(Status::permission_denied(format!("{NETWORK_HOST} is not allowed")));
         }
-        let commands = graph.iter().filter_map(|(_, vertex)| match &vertex.op {
+        let commands = lowered.graph.iter().filter_map(|(_, vertex)| match &vertex.op {
             Op::Exec(exec) => Some((vertex.display.name.clone(), exec.args.join(" "))),
             _ => None,
         });
         self.build.status.learn(commands.collect());
+        let made = Made { operations: lowered.operations.clone(), origins };
+        let (record, shared) = self.record(lowered, &made).await?;
+        self.build.keep_caches(&record.id, shared);
+        let config = self.builder.images().config(&record).map_err(|error| told(Code::Internal, &error))?;
+        let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
+        Ok(Arc::new(Solved { record, config }))
+    }
+
+    async fn record(&self, lowered: Lowered, made: &Made) -> Result<(ImageRecord, BuildCaches), Status> {
+        let Lowered { graph, target, platform, locals, pulls, .. } = lowered;
+        let places = caches::of(self.server, self.build, &self.session, self.attributes).await?;
+        // The caches are there until they are written, and keep their progress: nobody waits for its end.
+        let (caches_progress, _) = crate::progress::of(self.build);
+        let shared = places.start(&self.builder, &platform, &caches_progress)?;
         let synced = self.contexts(&locals).await?;
         let contexts = synced.iter().map(|(name, synced)| (name.clone(), synced.path().to_owned()));
         let plan = Plan { graph, target, config: configuration(&platform), platform };
@@ -101,14 +125,16 @@ impl Work<'_> {
             project: format!("{} llb", self.session.shared_key),
             require_cached: RequireCached::Nothing,
             entitlements: self.entitlements()?,
-            shared: SharedCaches::default(),
+            shared: shared.shared.clone(),
             cancel: self.build.cancel.clone(),
         };
         let record = self.builder.build(request, &self.progress).await;
-        let record = record.map_err(|error| self.failed(&error))?;
-        let config = self.builder.images().config(&record).map_err(|error| told(Code::Internal, &error))?;
-        let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
-        Ok(Arc::new(Solved { record, config }))
+        let record = record.map_err(|error| self.failed(&error, made))?;
+        if shared.is_passing() {
+            let fetched = self.builder.images().fetch(&record, &self.progress).await;
+            fetched.map_err(|error| told(Code::Unknown, &error))?;
+        }
+        Ok((record, shared))
     }
 
     /// What the client granted its build.
@@ -144,85 +170,18 @@ impl Work<'_> {
         Ok(bases)
     }
 
-    /// Copies what clients have in layouts.
-    async fn layouts(&self, definition: &Definition, copies: &mut Vec<TempDir>) -> Result<Layouts, Status> {
-        let mut layouts = Layouts::new();
-        for (layout, platform) in definition.layouts() {
-            if layouts.contains_key(&layout) {
-                continue;
-            }
-            let step = self.progress.step(format!("[internal] load oci-layout://{}", layout.store));
-            let session = self.session(layout.session.as_deref()).await?;
-            let store = ContentStore::new(&session, format!("oci:{}", layout.store));
-            let copy = self.server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
-            let wanted = platform.map_or_else(|| self.server.platform.clone(), llb_platform);
-            let takes = |entry: &kiln_registry::Descriptor| {
-                entry.platform().as_ref().is_none_or(|platform| {
-                    wanted.starts_with(&format!("{}/{}", platform.os(), platform.architecture()))
-                })
-            };
-            let copied = store.layout(&digest(&layout.digest)?, copy.path(), takes).await;
-            match &copied {
-                Ok(()) => step.done(),
-                Err(status) => step.failed(status.message()),
-            }
-            copied?;
-            let path = copy.path().to_str().map(str::to_owned);
-            layouts.insert(layout, path.ok_or_else(|| Status::internal("the store's path is not UTF-8"))?);
-            copies.push(copy);
-        }
-        Ok(layouts)
-    }
-
-    /// The build's own session, or the one of that id.
-    async fn session(&self, id: Option<&str>) -> Result<Session, Status> {
-        match id {
-            Some(id) if id != self.build.session => self.server.sessions.get(id).await,
-            _ => Ok(self.session.clone()),
-        }
-    }
-
-    async fn contexts(&self, locals: &BTreeMap<String, Local>) -> Result<BTreeMap<String, Synced>, Status> {
-        let mut synced = BTreeMap::new();
-        for (name, local) in locals {
-            let step = self.progress.step(format!("[internal] load local://{}", local.name));
-            match self.context(local).await {
-                Ok((context, received)) => {
-                    step.progress("transferring", received.bytes, Some(received.bytes));
-                    step.done();
-                    synced.insert(name.clone(), context);
-                }
-                Err(status) => {
-                    step.failed(status.message());
-                    return Err(status);
-                }
-            }
-        }
-        Ok(synced)
-    }
-
-    async fn context(&self, local: &Local) -> Result<(Synced, receive::Received), Status> {
-        let session = self.session(local.session.as_deref()).await?;
-        let synced = self.server.contexts.open(&session.shared_key, &local.place).await;
-        let synced = synced.map_err(|error| told(Code::Internal, &error))?;
-        let wanted = Wanted {
-            name: local.name.clone(),
-            include: local.include.clone(),
-            exclude: local.exclude.clone(),
-            follow: local.follow.clone(),
-        };
-        let received = receive::directory(&session, &wanted, synced.path()).await;
-        Ok((synced, received.map_err(|error| told(Code::FailedPrecondition, &error))?))
-    }
-
-    fn failed(&self, error: &BuildError) -> Status {
+    fn failed(&self, error: &BuildError, made: &Made) -> Status {
         if error.is_cancelled() {
             return Status::cancelled("context canceled");
         }
         match error {
-            BuildError::Step { name, cause, .. } => {
+            BuildError::Step { vertex, name, cause, .. } => {
                 let process = self.build.status.process(name, &cause.to_string());
-                Status::unknown(process.unwrap_or_else(|| kiln_builder::text::chain(&**cause)))
+                let message = process.unwrap_or_else(|| kiln_builder::text::chain(&**cause));
+                let operation = made.operations.get(vertex);
+                let mut details = operation.map(|it| made.origins.details(it)).unwrap_or_default();
+                details.extend(self.build.status.named(name).map(|digest| failure::vertex(&digest)));
+                failure::with_details(Code::Unknown, &message, details)
             }
             BuildError::NoContext { .. } | BuildError::Plan { .. } => told(Code::InvalidArgument, error),
             _ => told(Code::Unknown, error),

@@ -6,10 +6,12 @@ use prost::Message as _;
 use super::{Writer, file, source};
 use crate::api::pb;
 use crate::api::pb::file_action::Action;
+use crate::llb::nested::Nested;
 use crate::llb::{Definition, Layouts, lower};
 
 fn said(definition: &pb::Definition) -> Result<(), String> {
     let definition = Definition::read(definition).map_err(|error| error.to_string())?;
+    Nested::first(&definition).map_err(|error| error.to_string())?;
     lower(definition, "linux/amd64", Layouts::new()).map(drop).map_err(|error| error.to_string())
 }
 
@@ -91,6 +93,26 @@ fn operations_without_sense_are_refused() {
         (pb::op::Op::Merge(pb::MergeOp::default()), "two at least"),
         (pb::op::Op::Diff(pb::DiffOp::default()), "lower"),
         (pb::op::Op::Build(pb::BuildOp::default()), "builder"),
+        (pb::op::Op::Build(pb::BuildOp { builder: -1, ..pb::BuildOp::default() }), "buildkit.llb.definition"),
+        (
+            pb::op::Op::Build(pb::BuildOp {
+                builder: -1,
+                attrs: [("what".into(), String::new())].into(),
+                ..pb::BuildOp::default()
+            }),
+            "what",
+        ),
+        (
+            pb::op::Op::Build(pb::BuildOp {
+                builder: -1,
+                inputs: [("buildkit.llb.definition".into(), pb::BuildInput { input: 3 })].into(),
+                ..pb::BuildOp::default()
+            }),
+            "input 3",
+        ),
+        (pb::op::Op::Passthrough(pb::PassthroughOp { id: String::new(), outputs: vec![0] }), "id"),
+        (pb::op::Op::Passthrough(pb::PassthroughOp { id: "p".into(), outputs: vec![] }), "outputs"),
+        (pb::op::Op::Passthrough(pb::PassthroughOp { id: "p".into(), outputs: vec![0] }), "input 0"),
         (source("docker-image", &[]), "no scheme"),
         (source("docker-image://", &[]), "names no image"),
         (source("ftp://x/y", &[]), "scheme `ftp`"),
