@@ -4,9 +4,9 @@
 //! was built on). Where two steps have the same key everything below them is the same, so the walk ends there. What cannot
 //! be found out (a record that is gone, a walk that takes too long) is [`Cause::Unknown`], never a guess.
 
-use kiln_cache::{Key, Record};
+use kiln_cache::{Key, Record, Records};
 use kiln_graph::op::{LayoutImage, Op, Source};
-use kiln_graph::{Vertex, VertexId};
+use kiln_graph::{Graph, Vertex, VertexId};
 
 use super::compare::{Made, note};
 use super::words::shown;
@@ -45,7 +45,7 @@ enum Old {
 /// What `vertex` was built on differs from what the step of `record` was built on: why.
 pub(super) fn cause(solve: &Solve, vertex: &Vertex, record: &Record) -> Result<Cause, StepError> {
     let Some(below) = vertex.inputs.first() else { return Ok(Cause::Unknown) };
-    Walk { solve, why: &solve.why, left: MOST_RECORDS, open: Vec::new() }.compare(*below, &old_below(record))
+    Walk::new(&solve.graph, solve.store.records(), &solve.why).compare(*below, &old_below(record))
 }
 
 fn old_below(record: &Record) -> Old {
@@ -62,7 +62,8 @@ fn old_below(record: &Record) -> Old {
 }
 
 struct Walk<'a> {
-    solve: &'a Solve,
+    graph: &'a Graph,
+    records: Records,
     why: &'a Why,
     left: u32,
     /// What is being compared. The record of a linked layer names what it was put on last, which may have been put on it
@@ -70,9 +71,13 @@ struct Walk<'a> {
     open: Vec<(VertexId, Key)>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(graph: &'a Graph, records: Records, why: &'a Why) -> Self {
+        Self { graph, records, why, left: MOST_RECORDS, open: Vec::new() }
+    }
+
     fn compare(&mut self, id: VertexId, old: &Old) -> Result<Cause, StepError> {
-        let Some(vertex) = self.solve.graph.get(id) else { return Ok(Cause::Unknown) };
+        let Some(vertex) = self.graph.get(id) else { return Ok(Cause::Unknown) };
         match (&vertex.op, old) {
             (_, Old::Unknown) => Ok(Cause::Unknown),
             (Op::Source(source), Old::Base { reference, digest }) => {
@@ -104,7 +109,7 @@ impl Walk<'_> {
     fn base_below(&self, vertex: &Vertex, reference: &str, digest: Option<&str>) -> Cause {
         let mut lowest = vertex;
         loop {
-            let below = lowest.inputs.first().and_then(|below| self.solve.graph.get(*below));
+            let below = lowest.inputs.first().and_then(|below| self.graph.get(*below));
             match below {
                 None => return Cause::Unknown,
                 Some(Vertex { op: Op::Source(source), .. }) => {
@@ -190,7 +195,7 @@ impl Walk<'_> {
             return Ok(None);
         }
         self.left -= 1;
-        Ok(self.solve.store.records().get(&key).map_err(kiln_cache::StoreError::from)?)
+        Ok(self.records.get(&key).map_err(kiln_cache::StoreError::from)?)
     }
 }
 
@@ -249,4 +254,58 @@ fn gone(record: &Record) -> Cause {
 fn change(subject: &str, before: Option<&str>, after: Option<&str>, text: String) -> Cause {
     let (before, after) = (before.map(str::to_owned), after.map(str::to_owned));
     Cause::Change(Box::new(Change { about: About::Base, subject: subject.to_owned(), before, after, text }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use kiln_cache::{KeyBuilder, Part, Store};
+    use kiln_graph::graph::Display;
+
+    use super::*;
+    use crate::solve::key::StepKey;
+
+    fn key(name: &str) -> Key {
+        KeyBuilder::new(name).finish().0
+    }
+
+    /// A record of that name and instruction, built on another one.
+    fn record(name: &str, below: &str) -> Record {
+        let note = |name: &str, value: String| Part { name: name.to_owned(), value };
+        Record {
+            key: key(name),
+            slot: key("slot"),
+            parts: Vec::new(),
+            notes: vec![note(note::INSTRUCTION, name.to_owned()), note(note::BELOW, key(below).to_string())],
+            layer: None,
+            origin: None,
+            created: jiff::Timestamp::UNIX_EPOCH,
+            milliseconds: 0,
+        }
+    }
+
+    #[test]
+    fn records_that_lie_on_one_another_are_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for (name, below) in [("COPY a", "COPY b"), ("COPY b", "COPY a")] {
+            store.records().put(&record(name, below)).unwrap();
+        }
+        let mut graph = Graph::new();
+        let display = Display { name: "[1/1] COPY c".to_owned(), ..Display::default() };
+        let scratch = Op::Source(Source::Scratch);
+        let scratch =
+            Vertex { op: scratch, inputs: Vec::new(), no_cache: false, display: Display::default() };
+        let below = graph.add(scratch).unwrap();
+        let linked = Vertex { op: Op::Merge, inputs: vec![below], no_cache: false, display };
+        let linked = graph.add(linked).unwrap();
+        let why = Why::new(2);
+        let key_of = |name| StepKey { key: key(name), parts: Vec::new(), slot: key("slot") };
+        let layer = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+        drop(why.known[linked.index()].set(Known { key: key_of("COPY c"), layer, executed: true }));
+        let mut walk = Walk::new(&graph, store.records(), &why);
+        walk.compare(linked, &Old::Step(key("COPY a"))).unwrap();
+        assert!(MOST_RECORDS - walk.left < 10, "{} are left", walk.left);
+        assert!(walk.open.is_empty());
+    }
 }
