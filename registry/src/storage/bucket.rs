@@ -11,6 +11,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload, RetryConfig, WriteMultipart};
 use oci_spec::image::Descriptor;
+use reqwest::Url;
 
 use super::location::BucketPlace;
 use super::{Access, StorageError, StorageReader};
@@ -46,14 +47,15 @@ impl Bucket {
             retry_timeout: PATIENCE,
             ..RetryConfig::default()
         };
+        let address = Address::of(place, access)?;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&place.bucket)
             .with_region(&place.region)
-            .with_virtual_hosted_style_request(!place.path_style)
+            .with_virtual_hosted_style_request(!address.path_style)
             .with_client_options(client_options(options, place.endpoint.as_deref()))
             .with_retry(retry);
-        if let Some(endpoint) = &place.endpoint {
-            builder = builder.with_endpoint(endpoint_url(endpoint, place));
+        if let Some(endpoint) = address.endpoint {
+            builder = builder.with_endpoint(endpoint);
         }
         if let Some(keys) = &access.keys {
             builder = builder.with_access_key_id(&keys.id).with_secret_access_key(&keys.secret);
@@ -172,10 +174,50 @@ fn path(key: &str) -> Path {
     Path::from(key)
 }
 
+/// Where requests go.
+#[derive(Debug, PartialEq, Eq)]
+struct Address {
+    /// The service's URL, with the bucket in the host if it belongs there; AWS's own if absent.
+    endpoint: Option<String>,
+    path_style: bool,
+}
+
+impl Address {
+    /// Checks what the client library takes for granted: that URLs and headers can be made of it.
+    fn of(place: &BucketPlace, access: &Access) -> Result<Self, StorageError> {
+        let wrong = |problem: String| StorageError::Bucket { bucket: place.bucket.clone(), problem };
+        let parsed = |text: &str| {
+            let url = Url::parse(text).ok();
+            url.filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
+                wrong(format!("`{text}` is no address of a service: https://HOST[:PORT] is meant"))
+            })
+        };
+        let url = place.endpoint.as_deref().map(parsed).transpose()?;
+        // No name can stand before an IP address.
+        let is_numeric = url.as_ref().is_some_and(|url| url.domain().is_none());
+        let path_style = place.path_style || is_numeric;
+        let endpoint = place.endpoint.as_deref().map(|endpoint| endpoint_url(endpoint, place, path_style));
+        let own = format!("https://{}.s3.{}.amazonaws.com", place.bucket, place.region);
+        parsed(endpoint.as_deref().unwrap_or(&own))?;
+        let keys = access.keys.as_ref();
+        let texts = [
+            ("name", Some(&place.bucket)),
+            ("region", Some(&place.region)),
+            ("access key's id", keys.map(|keys| &keys.id)),
+            ("session token", keys.and_then(|keys| keys.session_token.as_ref())),
+        ];
+        let is_plain = |text: &String| text.bytes().all(|byte| byte.is_ascii_graphic());
+        match texts.into_iter().find(|(_, text)| !text.is_none_or(is_plain)) {
+            Some((what, _)) => Err(wrong(format!("its {what} holds more than plain letters"))),
+            None => Ok(Self { endpoint, path_style }),
+        }
+    }
+}
+
 /// With the bucket in the host, the service's address needs it there.
-fn endpoint_url(endpoint: &str, place: &BucketPlace) -> String {
+fn endpoint_url(endpoint: &str, place: &BucketPlace, path_style: bool) -> String {
     match endpoint.split_once("://") {
-        Some((scheme, host)) if !place.path_style && !host.starts_with(&format!("{}.", place.bucket)) => {
+        Some((scheme, host)) if !path_style && !host.starts_with(&format!("{}.", place.bucket)) => {
             format!("{scheme}://{}.{host}", place.bucket)
         }
         _ => endpoint.to_owned(),
@@ -202,5 +244,54 @@ fn client_options(options: &ClientOptions, endpoint: Option<&str>) -> object_sto
             made.with_proxy_url(proxy).with_proxy_excludes(none_for)
         }
         None => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::storage::AccessKeys;
+
+    fn place(bucket: &str, endpoint: Option<&str>) -> BucketPlace {
+        BucketPlace {
+            bucket: bucket.to_owned(),
+            region: "eu-1".to_owned(),
+            endpoint: endpoint.map(str::to_owned),
+            path_style: false,
+            prefix: String::new(),
+            blobs_prefix: "blobs/".to_owned(),
+            manifests_prefix: "manifests/".to_owned(),
+            name: "kiln".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_bucket_stands_in_the_host_where_it_can() {
+        let of = |endpoint| Address::of(&place("b", endpoint), &Access::default()).unwrap();
+        let at = |endpoint: &str, path_style| Address { endpoint: Some(endpoint.to_owned()), path_style };
+        assert_eq!(of(None), Address { endpoint: None, path_style: false });
+        assert_eq!(of(Some("https://s3.example")), at("https://b.s3.example", false));
+        assert_eq!(of(Some("https://b.s3.example")), at("https://b.s3.example", false));
+        for numeric in ["http://127.0.0.1:9000", "http://[::1]:9000"] {
+            assert_eq!(of(Some(numeric)), at(numeric, true));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_url_and_no_header_is_an_error_before_anything_is_sent() {
+        let refused =
+            |place: &BucketPlace, access: &Access| Address::of(place, access).unwrap_err().to_string();
+        let none = Access::default();
+        for endpoint in ["s3.example", "ftp://s3.example", "https://", "https://a b", "127.0.0.1:1"] {
+            assert!(refused(&place("b", Some(endpoint)), &none).contains("no address"), "{endpoint}");
+        }
+        for bucket in ["a b", "\n", "\u{e4}", "["] {
+            assert!(refused(&place(bucket, None), &none).contains("cannot be reached"), "{bucket:?}");
+        }
+        let token = Some("two\nlines".to_owned());
+        let keys = AccessKeys { id: "id".to_owned(), secret: "s".to_owned(), session_token: token };
+        let access = Access { keys: Some(keys), token: None };
+        assert!(refused(&place("b", None), &access).contains("session token"));
     }
 }

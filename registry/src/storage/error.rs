@@ -38,6 +38,14 @@ pub enum StorageError {
         #[source]
         source: serde_json::Error,
     },
+    /// No service can be asked for a bucket that is described so.
+    #[error("the bucket {bucket} cannot be reached: {problem}")]
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// The object service, or the way there.
     #[error("{action} of {key}")]
     Object {
