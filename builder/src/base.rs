@@ -1,6 +1,6 @@
 //! Base images: the lowering's questions answered from the store or a registry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_cache::ImageRecord;
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::event::Progress;
 use crate::fetch::{FetchError, Fetcher};
+use crate::provenance::Material;
 use crate::text;
 
 /// When a registry is asked about an image.
@@ -27,6 +28,8 @@ pub enum PullPolicy {
 #[derive(Debug, Clone, Default)]
 pub struct Bases {
     records: Arc<Mutex<HashMap<BaseRequest, ImageRecord>>>,
+    /// What else came from elsewhere while the plan was solved: files and commits.
+    fetched: Arc<Mutex<BTreeSet<Material>>>,
 }
 
 impl Bases {
@@ -46,6 +49,22 @@ impl Bases {
     pub fn know(&self, reference: &str, record: &ImageRecord) {
         let (reference, platform) = (reference.to_owned(), record.platform.clone());
         self.insert(BaseRequest { reference, platform, layout: None }, record.clone());
+    }
+
+    /// Notes an image that was resolved only when it was needed.
+    pub(crate) fn found(&self, reference: &str, platform: &str, record: &ImageRecord) {
+        let (reference, platform) = (reference.to_owned(), platform.to_owned());
+        self.insert(BaseRequest { reference, platform, layout: None }, record.clone());
+    }
+
+    /// Notes something that was fetched.
+    pub(crate) fn fetched(&self, material: Material) {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).insert(material);
+    }
+
+    /// What was fetched, in order.
+    pub(crate) fn materials(&self) -> Vec<Material> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     fn answer(&self, request: &BaseRequest) -> Option<ImageRecord> {

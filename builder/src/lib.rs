@@ -20,6 +20,7 @@ mod hint;
 pub mod images;
 mod keyring;
 mod patient;
+pub mod provenance;
 mod run;
 mod shared;
 mod snapshot;

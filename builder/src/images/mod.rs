@@ -4,13 +4,19 @@
 //! nothing is printed. Called by the command line, one method a command. Methods that talk to a registry are
 //! `async`; the others block, and what they read stays until they return (they hold the store's use lock).
 
+mod annotations;
+mod attest;
+mod attributes;
 mod bundle;
+mod clamp;
 mod error;
 mod export;
+mod layout;
 mod list;
 mod load;
 mod mend;
 mod pack;
+mod packing;
 mod pull;
 mod push;
 mod read;
@@ -24,8 +30,12 @@ use kiln_registry::{Client, Reference};
 
 use crate::fetch::Fetcher;
 
-pub use bundle::Bundle;
+pub use annotations::{AnnotationError, Annotations};
+pub use attest::{Attestation, Subject};
+pub use attributes::{AttributeError, Dangling, OutputAttributes, OutputKind, boolean};
+pub use bundle::{Bundle, BundleRequest};
 pub use error::ImageError;
+pub use packing::{DocumentTypes, Packing};
 pub use list::{HistoryLine, Inspected, Listed};
 pub use load::{LoadSource, Loaded};
 pub use pull::Pulled;

@@ -3,10 +3,13 @@
 //! An image that came with a manifest keeps its bytes; for one that was built, a manifest is made. Used by push
 //! and by the OCI archive.
 
+use std::collections::BTreeMap;
+
 use kiln_cache::{Compression, DiffId, Digest, ImageRecord};
-use kiln_registry::{DOCKER_LAYER, DOCKER_LAYER_GZIP, Descriptor, Document, MAX_DOCUMENT, MediaType};
+use kiln_registry::{DOCKER_CONFIG, DOCKER_MANIFEST, Descriptor, Document, MAX_DOCUMENT, MediaType};
 use serde::Serialize;
 
+use super::packing::{DocumentTypes, Packing, compression_of, docker_media_type, oci_media_type};
 use super::{ImageError, Images};
 
 /// The documents of an image and the blobs that they name.
@@ -20,15 +23,6 @@ pub(super) struct Packed {
     pub(super) layers: Vec<(DiffId, Descriptor)>,
 }
 
-/// Which documents will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Documents {
-    /// The manifest that the image came with, in whichever format.
-    AsTheyCame,
-    /// OCI's media types only: what OCI layouts must have.
-    Oci,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ManifestText<'a> {
@@ -36,18 +30,21 @@ struct ManifestText<'a> {
     media_type: MediaType,
     config: Descriptor,
     layers: &'a [Descriptor],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
 }
 
 impl Images {
     /// The image as it travels. Compresses what no form travels of; blobs of layers that the store does not have are
     /// named all the same. Blocks.
-    pub(super) fn pack(&self, record: &ImageRecord, documents: Documents) -> Result<Packed, ImageError> {
+    pub(super) fn pack(&self, record: &ImageRecord, packing: &Packing) -> Result<Packed, ImageError> {
         let config = self.store.blobs().read(&record.id, MAX_DOCUMENT)?;
-        match self.own_manifest(record)? {
-            Some(manifest) if documents == Documents::AsTheyCame || is_oci(&manifest) => {
+        let own = if packing.is_plain() { self.own_manifest(record)? } else { None };
+        match own {
+            Some(manifest) if packing.types == DocumentTypes::AsTheyCame || is_oci(&manifest) => {
                 pack_as_it_came(record, manifest, config)
             }
-            _ => self.pack_anew(record, config),
+            _ => self.pack_anew(record, config, packing),
         }
     }
 
@@ -61,39 +58,74 @@ impl Images {
         Ok(Some(Document::new(bytes, descriptor.media_type().clone())))
     }
 
-    fn pack_anew(&self, record: &ImageRecord, config: Vec<u8>) -> Result<Packed, ImageError> {
-        let config = Document::new(config, MediaType::ImageConfig);
-        let blobs =
-            record.layers.iter().enumerate().map(|(index, layer)| self.travelling_form(record, index, layer));
-        let blobs: Vec<Descriptor> = blobs.collect::<Result<_, _>>()?;
+    fn pack_anew(
+        &self,
+        record: &ImageRecord,
+        config: Vec<u8>,
+        packing: &Packing,
+    ) -> Result<Packed, ImageError> {
+        let is_docker = packing.types == DocumentTypes::Docker;
+        let (config_type, manifest_type) = if is_docker {
+            (DOCKER_CONFIG.into(), DOCKER_MANIFEST.into())
+        } else {
+            (MediaType::ImageConfig, MediaType::ImageManifest)
+        };
+        let config = Document::new(config, config_type);
+        let blobs = record.layers.iter().enumerate().map(|(index, layer)| {
+            let blob = self.travelling_form(record, index, layer, packing)?;
+            let media_type = oci_media_type(blob.media_type());
+            let media_type = if is_docker { docker_media_type(&media_type) } else { media_type };
+            Ok(Descriptor::new(media_type, blob.size(), blob.digest().clone()))
+        });
+        let blobs: Vec<Descriptor> = blobs.collect::<Result<_, ImageError>>()?;
         let text = ManifestText {
             schema_version: 2,
-            media_type: MediaType::ImageManifest,
+            media_type: manifest_type.clone(),
             config: config.descriptor(),
             layers: &blobs,
+            annotations: packing.annotations.of_manifest(&record.platform),
         };
         let bytes = serde_json::to_vec(&text)
             .map_err(|source| ImageError::Config { image: record.id.to_string(), source })?;
-        let manifest = Document::new(bytes, MediaType::ImageManifest);
+        let manifest = Document::new(bytes, manifest_type);
         Ok(Packed { manifest, config, layers: record.layers.iter().cloned().zip(blobs).collect() })
     }
 
-    /// The blob that the layer came in, if it is compressed or only elsewhere; or else its gzip form, which is made if
-    /// need be.
+    /// The blob that the layer came in, if that will do; or else the form that is wanted, which is made if need be.
     fn travelling_form(
         &self,
         record: &ImageRecord,
         index: usize,
         layer: &DiffId,
+        packing: &Packing,
     ) -> Result<Descriptor, ImageError> {
-        let blob = match record.layer_blobs.get(index) {
-            Some(blob) if is_compressed(blob) || !self.store.blobs().contains(blob.digest())? => blob.clone(),
-            _ => match record.layer_origins.get(layer) {
-                Some(origin) if self.store.layers().info(layer)?.is_none() => origin.blob.clone(),
-                _ => self.store.layers().compressed(layer, Compression::Gzip)?,
-            },
-        };
-        Ok(Descriptor::new(oci_media_type(blob.media_type()), blob.size(), blob.digest().clone()))
+        if let Some(blob) = record.layer_blobs.get(index)
+            && self.will_do(layer, blob, packing)?
+        {
+            return Ok(blob.clone());
+        }
+        if let Some(origin) = record.layer_origins.get(layer)
+            && self.store.layers().info(layer)?.is_none()
+        {
+            return Ok(origin.blob.clone());
+        }
+        Ok(self.store.layers().compressed_at(layer, packing.wanted(), packing.level)?)
+    }
+
+    /// Whether the blob that a layer came in will do: one from elsewhere always does unless all are to be of one kind, and one
+    /// that was made here is only as good as any other form.
+    fn will_do(&self, layer: &DiffId, blob: &Descriptor, packing: &Packing) -> Result<bool, ImageError> {
+        let kind = compression_of(blob.media_type());
+        let is_here = self.store.blobs().contains(blob.digest())?;
+        if packing.has_usual_layers() {
+            return Ok(kind != Some(Compression::None) || !is_here);
+        }
+        let layers = self.store.layers();
+        if layers.is_made_here(layer, blob.digest())? || (!is_here && layers.has_tar(layer)?) {
+            return Ok(false);
+        }
+        let is_wanted = kind == Some(packing.wanted());
+        Ok(is_wanted || (!packing.force_compression && (kind != Some(Compression::None) || !is_here)))
     }
 
     /// A document of the store.
@@ -118,17 +150,4 @@ fn is_oci(manifest: &Document) -> bool {
     let layers_are = |layers: &[Descriptor]| layers.iter().all(|layer| oci(layer.media_type()));
     manifest.media_type == MediaType::ImageManifest
         && manifest.manifest().is_ok_and(|read| layers_are(&read.layers))
-}
-
-fn is_compressed(blob: &Descriptor) -> bool {
-    oci_media_type(blob.media_type()) != MediaType::ImageLayer
-}
-
-/// The same bytes under OCI's name for them.
-fn oci_media_type(media_type: &MediaType) -> MediaType {
-    match media_type.as_ref() {
-        DOCKER_LAYER_GZIP => MediaType::ImageLayerGzip,
-        DOCKER_LAYER => MediaType::ImageLayer,
-        _ => media_type.clone(),
-    }
 }

@@ -9,7 +9,8 @@ use kiln_cache::{DiffId, Digest, ImageRecord};
 use kiln_registry::{BlobSource, Descriptor, Location, PushOutcome, Reference, RegistryError};
 use tokio::task::JoinSet;
 
-use super::pack::{Documents, Packed};
+use super::pack::Packed;
+use super::packing::Packing;
 use super::{ImageError, Images};
 use crate::event::{Progress, Step};
 use crate::fetch::Fetcher;
@@ -67,7 +68,7 @@ impl Images {
         step: &Arc<Step>,
     ) -> Result<Pushed, ImageError> {
         let (images, to_pack) = (self.clone(), record.clone());
-        let packed = tokio::task::spawn_blocking(move || images.pack(&to_pack, Documents::AsTheyCame))
+        let packed = tokio::task::spawn_blocking(move || images.pack(&to_pack, &Packing::default()))
             .await
             .map_err(|source| ImageError::Worker { doing: "compressing layers", source })??;
         let (sent, existed) = self.push_layers(record, &packed, reference, progress, step).await?;

@@ -6,7 +6,7 @@ use kiln_cache::{DiffId, ImageRecord};
 use kiln_registry::archive::{DockerImage, DockerWriter, OciWriter};
 use kiln_registry::{MediaType, Reference};
 
-use super::pack::Documents;
+use super::packing::{DocumentTypes, Packing};
 use super::{ImageError, Images};
 use crate::event::Progress;
 use crate::fetch::Fetcher;
@@ -104,8 +104,9 @@ impl Images {
     ) -> Result<W, ImageError> {
         let mut archive = OciWriter::new(writer);
         let mut listed = Vec::new();
+        let packing = Packing { types: DocumentTypes::Oci, ..Packing::default() };
         for (record, names) in images {
-            let packed = self.pack(record, Documents::Oci)?;
+            let packed = self.pack(record, &packing)?;
             for (_, blob) in &packed.layers {
                 archive.add_blob(blob, &mut self.store.blobs().open(blob.digest())?)?;
             }

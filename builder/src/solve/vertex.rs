@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use kiln_cache::View;
 use kiln_graph::op::{Op, Source};
-use kiln_graph::{Vertex, VertexId};
+use kiln_graph::{Vertex, VertexId, redact};
 
 use super::{Outcome, Solve, command, files, layered, outputs};
 use crate::content::Tree;
 use crate::content::snapshot::SnapshotTree;
 use crate::error::{BuildError, StepError};
 use crate::fetch::Fetcher;
+use crate::provenance::Material;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Kept};
 
@@ -61,9 +62,12 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
             context.map(Outcome::Context).ok_or_else(|| malformed(format!("context `{name}` was not opened")))
         }
         Source::Image { reference, platform, .. } => {
-            let record = match solve.bases.get(reference, platform) {
-                Some(record) => record,
-                None => solve.fetcher.image(reference, platform, false, &solve.progress).await?,
+            let record = if let Some(record) = solve.bases.get(reference, platform) {
+                record
+            } else {
+                let record = solve.fetcher.image(reference, platform, false, &solve.progress).await?;
+                solve.bases.found(reference, platform, &record);
+                record
             };
             Ok(Outcome::Snapshot(Fetcher::snapshot(&record)?))
         }
@@ -76,11 +80,17 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
         }
         Source::Http(http) => {
             let loaded = source::http::load(kept, solve.fetcher.client(), http, name, progress).await?;
+            if let Some(digest) = source::http::digest(kept, http).await? {
+                solve.bases.fetched(Material::of_digest(redact(&http.url), &digest));
+            }
             Ok(loaded_layer(solve, loaded))
         }
         Source::Git(git) => {
             let access = source::git::Access::of(&solve.credentials, git, store)?;
-            let loaded = source::git::load(kept, git, &access, name, progress).await?;
+            let (commit, loaded) = source::git::load_named(kept, git, &access, name, progress).await?;
+            let reference = git.reference.as_ref().map(|text| format!("#{text}")).unwrap_or_default();
+            let uri = format!("{}{reference}", redact(&git.remote));
+            solve.bases.fetched(Material::of_commit(uri, &commit));
             Ok(loaded_layer(solve, loaded))
         }
     }

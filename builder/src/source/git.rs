@@ -162,11 +162,22 @@ pub(crate) async fn load(
     name: &str,
     progress: &Progress,
 ) -> Result<(Snapshot, bool), SourceError> {
+    Ok(load_named(kept, source, access, name, progress).await?.1)
+}
+
+/// The same with the commit's name before it.
+pub(crate) async fn load_named(
+    kept: Kept<'_>,
+    source: &Git,
+    access: &Access,
+    name: &str,
+    progress: &Progress,
+) -> Result<(String, (Snapshot, bool)), SourceError> {
     let step = progress.step(name);
     let result = load_commit(kept, source, access).await;
     match &result {
-        Ok((_, true)) => step.done(),
-        Ok((_, false)) => step.cached(),
+        Ok((_, (_, true))) => step.done(),
+        Ok((_, (_, false))) => step.cached(),
         Err(error) => step.failed(crate::text::chain(error)),
     }
     result
@@ -176,13 +187,13 @@ async fn load_commit(
     kept: Kept<'_>,
     source: &Git,
     access: &Access,
-) -> Result<(Snapshot, bool), SourceError> {
+) -> Result<(String, (Snapshot, bool)), SourceError> {
     let git = Command::new(&source.remote, access)?;
     let resolved = resolve(&git, source).await?;
     if let Some(commit) = &resolved.commit {
         verify(&git, source, commit, resolved.tag.as_deref())?;
         if let Some(layer) = kept.recorded(parts(&git, source, commit), &slot(source)).await? {
-            return Ok((layer, false));
+            return Ok((commit.clone(), (layer, false)));
         }
     }
     let draft = kept.store.layers().draft()?;
@@ -190,7 +201,8 @@ async fn load_commit(
     // Between asking and fetching the reference may have moved.
     verify(&git, source, &commit, resolved.tag.as_deref())?;
     let info = crate::task::blocking(move || draft.seal()).await.ok_or(SourceError::Lost)??;
-    Ok((kept.record(parts(&git, source, &commit), slot(source), info)?, true))
+    let layer = kept.record(parts(&git, source, &commit), slot(source), info)?;
+    Ok((commit, (layer, true)))
 }
 
 fn slot(source: &Git) -> Key {

@@ -78,6 +78,11 @@ pub(crate) async fn load(
     result
 }
 
+/// The digest of the file that was loaded last.
+pub(crate) async fn digest(kept: Kept<'_>, source: &Http) -> Result<Option<String>, SourceError> {
+    Ok(remembered(kept, &version_memo(source)).await?.map(|version| version.digest))
+}
+
 /// Gets the file unless it is the known version; then nothing.
 async fn download(
     kept: Kept<'_>,

@@ -38,7 +38,7 @@ pub struct DockerWriter<W: Write> {
 pub struct DockerImage {
     /// The configuration's digest.
     pub config: Digest,
-    /// The diff ids, bottom first.
+    /// The layers' blobs, bottom first: mostly uncompressed, and so their diff ids.
     pub layers: Vec<Digest>,
     /// The names, as docker prints them: `debian:12`.
     pub names: Vec<String>,
@@ -58,6 +58,11 @@ impl<W: Write> OciWriter<W> {
     /// Adds a document as a blob.
     pub fn add_document(&mut self, document: &Document) -> Result<(), ArchiveError> {
         self.blobs.add(&document.digest, document.bytes.len() as u64, &mut document.bytes.as_ref())
+    }
+
+    /// Adds the list that `docker load` looks for; what it names was added before.
+    pub fn add_docker_list(&mut self, images: &[DockerImage]) -> Result<(), ArchiveError> {
+        self.blobs.docker_list(images)
     }
 
     /// Writes the list of the images (manifests or indexes, each with its full references) and ends the
@@ -139,17 +144,7 @@ impl<W: Write> DockerWriter<W> {
 
     /// Writes the list of images and ends the archive.
     pub fn finish(mut self, images: &[DockerImage]) -> Result<W, ArchiveError> {
-        let mut items = Vec::new();
-        for image in images {
-            self.blobs.check(&image.config)?;
-            image.layers.iter().try_for_each(|layer| self.blobs.check(layer))?;
-            items.push(Item {
-                config: blob_name(&image.config),
-                repo_tags: (!image.names.is_empty()).then(|| image.names.clone()),
-                layers: Some(image.layers.iter().map(blob_name).collect()),
-            });
-        }
-        self.blobs.tar.json(MANIFEST, &items)?;
+        self.blobs.docker_list(images)?;
         self.blobs.tar.finish()
     }
 }
@@ -180,6 +175,21 @@ impl<W: Write> BlobWriter<W> {
         self.tar.content(digest, size, content)?;
         self.written.insert(name);
         Ok(())
+    }
+
+    /// Writes docker's list of images.
+    fn docker_list(&mut self, images: &[DockerImage]) -> Result<(), ArchiveError> {
+        let mut items = Vec::new();
+        for image in images {
+            self.check(&image.config)?;
+            image.layers.iter().try_for_each(|layer| self.check(layer))?;
+            items.push(Item {
+                config: blob_name(&image.config),
+                repo_tags: (!image.names.is_empty()).then(|| image.names.clone()),
+                layers: Some(image.layers.iter().map(blob_name).collect()),
+            });
+        }
+        self.tar.json(MANIFEST, &items)
     }
 
     fn check(&self, digest: &Digest) -> Result<(), ArchiveError> {

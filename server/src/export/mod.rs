@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kiln_builder::images::{ArchiveFormat, Bundle, Images};
+use kiln_builder::images::{ArchiveFormat, Bundle, BundleRequest, DocumentTypes, Images, Packing};
 use kiln_builder::{Builder, Progress};
 use kiln_cache::ImageRecord;
 use kiln_registry::Reference;
@@ -153,7 +153,16 @@ impl<'a> Export<'a> {
     }
 
     async fn bundle(&self, oci_only: bool) -> Result<Bundle, Status> {
-        let bundle = self.images.bundle(&self.records, self.is_multi, oci_only, &self.progress).await;
+        let packing = Packing { types: DocumentTypes::Oci, ..Packing::default() };
+        let request = BundleRequest {
+            images: &self.records,
+            is_index: self.is_multi,
+            packing: &packing,
+            is_complete: oci_only,
+            attestations: &[],
+            names: &[],
+        };
+        let bundle = self.images.bundle(request, &self.progress).await;
         bundle.map_err(|error| told(Code::Unknown, &error))
     }
 
@@ -164,7 +173,7 @@ impl<'a> Export<'a> {
         if attributes.tar {
             let (images, packed, names) = (self.images.clone(), bundle.clone(), attributes.names.clone());
             let write = move |to: &mut dyn Write| {
-                images.write_bundle(&packed, &names, to).map(drop).map_err(std::io::Error::other)
+                images.write_bundle(&packed, &names, false, to).map(drop).map_err(std::io::Error::other)
             };
             self.send(number, write).await?;
         } else {

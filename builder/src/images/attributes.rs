@@ -1,0 +1,426 @@
+//! What is said about an output: the attributes of `--output`, the same for the command line and for clients of the daemon.
+//!
+//! What kiln does not do is refused by name, and so is what means nothing for that kind of output: an image that is not what
+//! was asked for is worse than none. Source of the names: BuildKit's exporters.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kiln_cache::Compression;
+use kiln_registry::Reference;
+
+use super::annotations::AnnotationError;
+use super::packing::{DocumentTypes, Packing};
+
+/// A kind of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// An image with names, perhaps in registries.
+    Image,
+    /// An OCI layout, as an archive or as its blobs.
+    Oci,
+    /// The same for docker.
+    Docker,
+    /// Files in a directory.
+    Local,
+    /// Files in a tar.
+    Tar,
+}
+
+impl fmt::Display for OutputKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Image => "image",
+            Self::Oci => "oci",
+            Self::Docker => "docker",
+            Self::Local => "local",
+            Self::Tar => "tar",
+        })
+    }
+}
+
+/// An attribute that is not met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("output type={kind}: {key}={value}: {why}")]
+pub struct AttributeError {
+    /// Of which output.
+    pub kind: OutputKind,
+    /// The attribute.
+    pub key: String,
+    /// What it was set to.
+    pub value: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// An output's attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an attribute of its own")]
+pub struct OutputAttributes {
+    /// Of which kind it is.
+    pub kind: OutputKind,
+    /// The names of the image.
+    pub names: Vec<Reference>,
+    /// Whether it goes to registries.
+    pub push: bool,
+    /// Whether it gets no name there.
+    pub push_by_digest: bool,
+    /// Whether these may be reached without encryption.
+    pub insecure: bool,
+    /// Whether the image gets its names here.
+    pub store: bool,
+    /// Whether its layers are unpacked here.
+    pub unpack: bool,
+    /// The name of an image that is named by its digest: beside its other names, or if it has none.
+    pub dangling: Option<Dangling>,
+    /// Whether an archive is one file, and not the blobs of a layout.
+    pub tar: bool,
+    /// Whether each platform gets a directory of its own; `None` leaves it to how many there are.
+    pub platform_split: Option<bool>,
+    /// Whether what else is in a directory goes.
+    pub delete: bool,
+    /// What the names of files with attestations begin with.
+    pub attestation_prefix: String,
+    /// Whether attestations that are for images go into an archive, too.
+    pub attestations_anyway: bool,
+    /// The time that nothing is later than, in seconds.
+    pub epoch: Option<i64>,
+    /// Whether that goes for the files in layers, too.
+    pub rewrite_timestamps: bool,
+    /// How the image is packed.
+    pub packing: Packing,
+}
+
+/// A name for images without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dangling {
+    /// What stands before the digest.
+    pub name: Reference,
+    /// Whether only an image without other names gets it.
+    pub only_nameless: bool,
+}
+
+/// Attributes that say nothing about what is made, whatever it is.
+const WITHOUT_MEANING: &[&str] = &["type", "dest", "context", "buildinfo", "buildinfo-attrs"];
+
+/// Attributes of each kind of output, beside those of all.
+const OF_ALL: &[&str] = &["name", "source-date-epoch"];
+const OF_IMAGES: &[&str] = &[
+    "push",
+    "push-by-digest",
+    "registry.insecure",
+    "store",
+    "unpack",
+    "dangling-name-prefix",
+    "danging-name-empty-only",
+    "dangling-name-empty-only",
+    "name-canonical",
+];
+const OF_PACKED: &[&str] = &[
+    "compression",
+    "compression-level",
+    "force-compression",
+    "oci-mediatypes",
+    "oci-artifact",
+    "attestation-inline",
+    "prefer-nondist-layers",
+    "rewrite-timestamp",
+];
+const OF_ARCHIVES: &[&str] = &["tar"];
+const OF_FILES: &[&str] = &["attestation-prefix", "platform-split", "mode"];
+
+impl OutputAttributes {
+    /// Reads the attributes of an output of that kind.
+    pub fn read(kind: OutputKind, given: &BTreeMap<String, String>) -> Result<Self, AttributeError> {
+        let given = Given { kind, given };
+        let packing = given.packing()?;
+        given.check()?;
+        let attributes = Self {
+            kind,
+            names: given.names()?,
+            push: given.is("push", false)?,
+            push_by_digest: given.is("push-by-digest", false)?,
+            insecure: given.is("registry.insecure", false)?,
+            store: given.is("store", true)?,
+            unpack: given.is("unpack", false)?,
+            dangling: given.dangling()?,
+            tar: given.is("tar", true)?,
+            platform_split: given
+                .get("platform-split")
+                .map(|_| given.is("platform-split", true))
+                .transpose()?,
+            delete: given.mode()?,
+            attestation_prefix: given.get("attestation-prefix").unwrap_or_default().to_owned(),
+            attestations_anyway: given.is("attestation-inline", kind == OutputKind::Image)?,
+            epoch: given.number("source-date-epoch", i64::MIN..=i64::MAX)?,
+            rewrite_timestamps: given.is("rewrite-timestamp", false)?,
+            packing,
+        };
+        // An image that no registry has is not found by a name with a digest.
+        if given.is("name-canonical", false)? && !attributes.push {
+            return Err(given
+                .refused("name-canonical", "an image has such a name here once it was pushed (push=true)"));
+        }
+        Ok(attributes)
+    }
+
+    /// The names under which the image with that root is known, those with a digest last.
+    pub fn names_of(&self, root: &kiln_registry::Digest) -> Vec<Reference> {
+        let mut names = self.names.clone();
+        if let Some(dangling) = &self.dangling
+            && (names.is_empty() || !dangling.only_nameless)
+        {
+            names.push(dangling.name.with_digest(root.clone()));
+        }
+        names
+    }
+
+    /// Whether the image is to be packed just as it would be if nobody had said anything.
+    pub fn is_plain(&self) -> bool {
+        self.packing.is_plain() && !self.rewrite_timestamps && !self.attestations_anyway
+    }
+}
+
+/// What a boolean attribute says; one without a value is set.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "" | "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+struct Given<'a> {
+    kind: OutputKind,
+    given: &'a BTreeMap<String, String>,
+}
+
+impl Given<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.given.get(key).map(String::as_str)
+    }
+
+    fn refused(&self, key: &str, why: impl Into<String>) -> AttributeError {
+        let value = self.get(key).unwrap_or_default().to_owned();
+        AttributeError { kind: self.kind, key: key.to_owned(), value, why: why.into() }
+    }
+
+    /// Every attribute is one of this kind of output's.
+    fn check(&self) -> Result<(), AttributeError> {
+        let is_packed = matches!(self.kind, OutputKind::Image | OutputKind::Oci | OutputKind::Docker);
+        for key in self.given.keys().map(String::as_str) {
+            let belongs = WITHOUT_MEANING.contains(&key)
+                || OF_ALL.contains(&key)
+                || (self.kind == OutputKind::Image && OF_IMAGES.contains(&key))
+                || (is_packed && (OF_PACKED.contains(&key) || key.starts_with("annotation")))
+                || (matches!(self.kind, OutputKind::Oci | OutputKind::Docker) && OF_ARCHIVES.contains(&key))
+                || (!is_packed && OF_FILES.contains(&key));
+            if belongs {
+                continue;
+            }
+            let others = [OF_IMAGES, OF_PACKED, OF_ARCHIVES, OF_FILES];
+            let is_known = others.iter().any(|keys| keys.contains(&key)) || key.starts_with("annotation");
+            // What is switched off need not have a meaning.
+            if is_known && self.get(key).and_then(boolean) == Some(false) {
+                continue;
+            }
+            let why = if is_known {
+                "this kind of output has no such attribute"
+            } else {
+                "kiln does not know this attribute"
+            };
+            return Err(self.refused(key, why));
+        }
+        if self.is("prefer-nondist-layers", false)? {
+            return Err(
+                self.refused("prefer-nondist-layers", "kiln knows no layers that may not be distributed")
+            );
+        }
+        Ok(())
+    }
+
+    fn is(&self, key: &str, default: bool) -> Result<bool, AttributeError> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(text) => boolean(text).ok_or_else(|| self.refused(key, "true or false is meant")),
+        }
+    }
+
+    fn number<T>(&self, key: &str, range: std::ops::RangeInclusive<T>) -> Result<Option<T>, AttributeError>
+    where
+        T: std::str::FromStr + PartialOrd + fmt::Display,
+    {
+        let Some(text) = self.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
+        match text.parse::<T>().ok().filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => {
+                Err(self.refused(key, format!("a number from {} to {} is meant", range.start(), range.end())))
+            }
+        }
+    }
+
+    fn names(&self) -> Result<Vec<Reference>, AttributeError> {
+        let names = self.get("name").unwrap_or_default();
+        // With this name clients leave the choice to the frontend, which has none.
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "*");
+        names.map(|name| self.reference("name", name)).collect()
+    }
+
+    fn reference(&self, key: &str, text: &str) -> Result<Reference, AttributeError> {
+        Reference::parse(text).map_err(|error| self.refused(key, error.to_string()))
+    }
+
+    fn dangling(&self) -> Result<Option<Dangling>, AttributeError> {
+        let only_nameless =
+            self.is("danging-name-empty-only", false)? || self.is("dangling-name-empty-only", false)?;
+        let Some(prefix) = self.get("dangling-name-prefix").filter(|prefix| !prefix.is_empty()) else {
+            return Ok(None);
+        };
+        let name = self.reference("dangling-name-prefix", prefix)?;
+        Ok(Some(Dangling { name, only_nameless }))
+    }
+
+    fn mode(&self) -> Result<bool, AttributeError> {
+        match self.get("mode") {
+            None | Some("" | "copy") => Ok(false),
+            Some("delete") if self.kind == OutputKind::Local => Ok(true),
+            Some("delete") => Err(self.refused("mode", "only type=local has a directory to delete from")),
+            Some(_) => Err(self.refused("mode", "copy or delete is meant")),
+        }
+    }
+
+    fn packing(&self) -> Result<Packing, AttributeError> {
+        let mut packing = Packing { types: DocumentTypes::Oci, ..Packing::default() };
+        for (key, value) in self.given {
+            packing
+                .annotations
+                .add(key, value)
+                .map_err(|error: AnnotationError| self.refused(key, error.to_string()))?;
+        }
+        packing.compression = self.compression()?;
+        packing.level = match packing.compression {
+            Some(Compression::Zstd) => self.number("compression-level", 0..=22)?,
+            _ => self.number("compression-level", 0..=9)?,
+        };
+        packing.force_compression = self.is("force-compression", false)?;
+        let is_oci = self.is("oci-mediatypes", true)?;
+        packing.artifacts = self.is("oci-artifact", is_oci)?;
+        if is_oci {
+            return Ok(packing);
+        }
+        packing.types = DocumentTypes::Docker;
+        let annotations = &packing.annotations;
+        if packing.compression == Some(Compression::Zstd) {
+            return Err(self.refused("compression", "Docker's formats (oci-mediatypes=false) have no zstd"));
+        }
+        if packing.artifacts {
+            return Err(
+                self.refused("oci-artifact", "Docker's formats (oci-mediatypes=false) have no artifacts")
+            );
+        }
+        if annotations.is_of_index() || !annotations.manifest_descriptor.is_empty() {
+            let why = "Docker's formats have annotations of manifests only";
+            return Err(self.refused("oci-mediatypes", why));
+        }
+        Ok(packing)
+    }
+
+    fn compression(&self) -> Result<Option<Compression>, AttributeError> {
+        match self.get("compression") {
+            None | Some("") => Ok(None),
+            Some("uncompressed") => Ok(Some(Compression::None)),
+            Some("gzip") => Ok(Some(Compression::Gzip)),
+            Some("zstd") => Ok(Some(Compression::Zstd)),
+            Some("estargz") => Err(self.refused(
+                "compression",
+                "kiln writes no eStargz layers; uncompressed, gzip and zstd are what is done",
+            )),
+            Some(_) => Err(self.refused("compression", "uncompressed, gzip or zstd is meant")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(kind: OutputKind, pairs: &[(&str, &str)]) -> Result<OutputAttributes, AttributeError> {
+        let given = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        OutputAttributes::read(kind, &given)
+    }
+
+    #[test]
+    fn attributes_are_read() {
+        let attributes =
+            [("name", "a:1, b"), ("push", ""), ("compression", "zstd"), ("compression-level", "19")];
+        let read = read(OutputKind::Image, &attributes).unwrap();
+        assert_eq!(read.names.iter().map(Reference::familiar).collect::<Vec<_>>(), ["a:1", "b:latest"]);
+        assert!(read.push && read.tar && read.store && !read.push_by_digest && read.packing.artifacts);
+        assert_eq!((read.packing.compression, read.packing.level), (Some(Compression::Zstd), Some(19)));
+        assert!(!read.is_plain());
+        let digest = kiln_registry::sha256(b"root");
+        assert_eq!(read.names_of(&digest).len(), 2);
+    }
+
+    #[test]
+    fn images_without_a_name_are_named_by_their_digest() {
+        let digest = kiln_registry::sha256(b"root");
+        let prefix = ("dangling-name-prefix", "nameless");
+        let only = ("danging-name-empty-only", "true");
+        let names = |pairs: &[(&str, &str)]| {
+            let read = read(OutputKind::Image, pairs).unwrap();
+            read.names_of(&digest).iter().map(Reference::familiar).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[prefix]).len(), 1);
+        assert!(names(&[prefix])[0].ends_with(&format!("@{digest}")), "{:?}", names(&[prefix]));
+        assert_eq!(names(&[prefix, ("name", "a")]).len(), 2);
+        assert_eq!(names(&[prefix, only, ("name", "a")]), ["a:latest"]);
+    }
+
+    #[test]
+    fn what_is_not_met_is_refused_by_name() {
+        use OutputKind::{Docker, Image, Local, Oci, Tar};
+        for (kind, pairs) in [
+            (Image, &[("compression", "estargz")][..]),
+            (Image, &[("compression", "lz4")]),
+            (Image, &[("compression-level", "10")]),
+            (Image, &[("compression-level", "23"), ("compression", "zstd")]),
+            (Image, &[("compression", "zstd"), ("oci-mediatypes", "false")]),
+            (Image, &[("oci-mediatypes", "false"), ("annotation-index.a", "b")]),
+            (Image, &[("oci-artifact", "true"), ("oci-mediatypes", "false")]),
+            (Image, &[("prefer-nondist-layers", "true")]),
+            (Image, &[("name-canonical", "true")]),
+            (Image, &[("nydus-fs-version", "6")]),
+            (Image, &[("annotation-layer.a", "b")]),
+            (Image, &[("push", "maybe")]),
+            (Image, &[("name", "A")]),
+            (Image, &[("tar", "true")]),
+            (Image, &[("source-date-epoch", "now")]),
+            (Oci, &[("push", "true")]),
+            (Docker, &[("unpack", "true")]),
+            (Local, &[("compression", "gzip")]),
+            (Local, &[("mode", "move")]),
+            (Tar, &[("mode", "delete")]),
+            (Tar, &[("annotation.a", "b")]),
+        ] {
+            let refused = read(kind, pairs).unwrap_err().to_string();
+            let (key, value) = pairs[0];
+            assert!(refused.starts_with(&format!("output type={kind}: {key}={value}: ")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_let_be() {
+        use OutputKind::{Image, Local, Oci};
+        for (kind, pair) in [
+            (Image, ("dest", "x")),
+            (Image, ("prefer-nondist-layers", "false")),
+            (Oci, ("push", "false")),
+            (Local, ("name", "a")),
+            (Local, ("source-date-epoch", "")),
+        ] {
+            assert!(read(kind, &[pair]).is_ok(), "{pair:?}");
+        }
+    }
+}

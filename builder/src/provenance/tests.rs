@@ -1,0 +1,1 @@
+//! Predicates of small builds, in both versions.
