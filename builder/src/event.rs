@@ -4,11 +4,14 @@
 //! lines, a live view or JSON. A [`Step`] handle makes sure that whatever was started also ends:
 //! dropped without an ending it reports that it was cancelled.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Bytes of output that may be under way to whoever reads the events: commands that write faster wait.
+const MAX_WAITING: usize = 1 << 20;
 
 /// Number of a step, in the order in which steps were announced, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,18 +113,87 @@ pub type EventSender = UnboundedSender<Event>;
 pub struct Progress {
     events: EventSender,
     last: Arc<AtomicU32>,
+    waiting: Option<Arc<Waiting>>,
+}
+
+/// The other end of a [`Progress`] whose commands wait for their reader.
+#[derive(Debug)]
+pub struct Events {
+    events: UnboundedReceiver<Event>,
+    waiting: Arc<Waiting>,
+}
+
+/// The output that is under way, in bytes; `None` when nobody reads any more.
+#[derive(Debug)]
+struct Waiting {
+    bytes: Mutex<Option<usize>>,
+    changed: Condvar,
+}
+
+impl Waiting {
+    /// Waits for room. Blocks the thread; what a command writes is read by a thread of its own.
+    fn add(&self, length: usize) {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |bytes: &mut Option<usize>| bytes.is_some_and(|bytes| bytes > MAX_WAITING);
+        let mut bytes = self.changed.wait_while(bytes, full).unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = bytes.as_mut() {
+            *bytes += length;
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(usize) -> Option<usize>) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *bytes = bytes.and_then(change);
+        self.changed.notify_all();
+    }
+}
+
+impl Events {
+    /// The next event; `None` when there will be no more.
+    pub async fn recv(&mut self) -> Option<Event> {
+        let event = self.events.recv().await?;
+        Some(self.taken(event))
+    }
+
+    /// The next event, if it has come already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        let event = self.events.try_recv().ok()?;
+        Some(self.taken(event))
+    }
+
+    fn taken(&self, event: Event) -> Event {
+        if let Event::Log { line, .. } = &event {
+            self.waiting.change(|bytes| Some(bytes.saturating_sub(line.len())));
+        }
+        event
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.waiting.change(|_| None);
+    }
 }
 
 impl Progress {
-    /// Progress that is sent to `events`.
+    /// Progress that is sent to `events`, however long they wait there.
     pub fn new(events: EventSender) -> Self {
-        Self { events, last: Arc::new(AtomicU32::new(0)) }
+        Self { events, last: Arc::new(AtomicU32::new(0)), waiting: None }
+    }
+
+    /// Progress with a reader for which commands wait when they write faster than it reads.
+    pub fn channel() -> (Self, Events) {
+        let (sender, events) = unbounded_channel();
+        let waiting = Arc::new(Waiting { bytes: Mutex::new(Some(0)), changed: Condvar::new() });
+        let progress = Self { waiting: Some(Arc::clone(&waiting)), ..Self::new(sender) };
+        (progress, Events { events, waiting })
     }
 
     /// Announces a step. It lasts until one of [`Step`]'s endings, or until it is dropped.
     pub fn step(&self, name: impl Into<String>) -> Step {
         let id = StepId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let step = Step { id, events: self.events.clone(), begun: Instant::now(), open: true };
+        let (events, waiting) = (self.events.clone(), self.waiting.clone());
+        let step = Step { id, events, waiting, begun: Instant::now(), open: true };
         step.send(Event::Started { step: id, name: name.into() });
         step
     }
@@ -137,6 +209,7 @@ impl Progress {
 pub struct Step {
     id: StepId,
     events: EventSender,
+    waiting: Option<Arc<Waiting>>,
     begun: Instant,
     open: bool,
 }
@@ -147,8 +220,11 @@ impl Step {
         self.id
     }
 
-    /// Reports a line of output, without its newline.
+    /// Reports a line of output, without its newline. May block the thread until earlier ones have been read.
     pub fn log(&self, stream: Stream, line: Vec<u8>) {
+        if let Some(waiting) = &self.waiting {
+            waiting.add(line.len());
+        }
         self.send(Event::Log { step: self.id, stream, line, elapsed: self.begun.elapsed() });
     }
 
@@ -229,5 +305,41 @@ mod tests {
                 Event::Cached { step: StepId(2) },
             ]
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_command_that_writes_faster_than_it_is_read_waits() {
+        let (progress, mut events) = Progress::channel();
+        let written = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&written);
+        let (lines, bytes) = (100, MAX_WAITING / 10);
+        let writer = std::thread::spawn(move || {
+            let step = progress.step("one");
+            for _ in 0..lines {
+                step.log(Stream::Stdout, vec![b'x'; bytes]);
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            step.done();
+        });
+        let mut read = 0;
+        while let Some(event) = events.recv().await {
+            if matches!(event, Event::Log { .. }) {
+                read += 1;
+                assert!(written.load(Ordering::SeqCst) <= read + 13, "only so much is under way");
+            }
+        }
+        assert_eq!(read, lines);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_command_that_nobody_reads_goes_on() {
+        let (progress, events) = Progress::channel();
+        let step = progress.step("one");
+        drop(events);
+        for _ in 0..3 {
+            step.log(Stream::Stdout, vec![b'x'; MAX_WAITING * 2]);
+        }
+        step.done();
     }
 }

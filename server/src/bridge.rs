@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tonic::{Request, Response, Status};
 
 use crate::api::control::VertexWarning;
@@ -15,7 +17,7 @@ use crate::api::gateway::llb_bridge_server::LlbBridge;
 use crate::api::gateway::result::Result as Refs;
 use crate::api::gateway::{
     EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest, PongResponse,
-    ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap,
+    ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap, RefMapDeprecated,
     ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceMetaRequest,
     ResolveSourceMetaResponse, Result as PbResult, ReturnRequest, ReturnResponse, SolveRequest,
     SolveResponse, StatFileRequest, StatFileResponse, WarnRequest, WarnResponse,
@@ -24,7 +26,7 @@ use crate::api::pb::Definition;
 use crate::build::{Build, Outcome, Solved};
 use crate::frontend::dockerfile::CONFIG;
 use crate::server::Server;
-use crate::{failure, frontend, llb};
+use crate::{failure, frontend, llb, unmet};
 
 /// How long a call waits for its build to begin.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -59,7 +61,11 @@ impl BridgeService {
     async fn build<T>(&self, request: &Request<T>) -> Result<Arc<Build>, Status> {
         let id = request.metadata().get("buildkit-controlapi-buildid").and_then(|id| id.to_str().ok());
         let id = id.ok_or_else(|| Status::invalid_argument("no buildid found in context"))?;
-        self.0.build(id, PATIENCE).await
+        let build = self.0.build(id, PATIENCE).await?;
+        if build.cancel.is_cancelled() {
+            return Err(Status::cancelled(format!("the build {id} is over")));
+        }
+        Ok(build)
     }
 }
 
@@ -83,7 +89,11 @@ impl LlbBridge for BridgeService {
 
     async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
         let build = self.build(&request).await?;
-        let request = request.into_inner();
+        let mut request = request.into_inner();
+        unmet::policies(&request.source_policies)?;
+        let (ends, attributes) = (request.r#final, std::mem::take(&mut request.exporter_attr));
+        let returned = if ends { Some(exporter_attributes(&attributes)?) } else { None };
+        let style = Style { array: request.allow_result_array_ref, returns: request.allow_result_return };
         let definition = request.definition.filter(|definition| !definition.def.is_empty());
         let attributes = frontend::with_imports(request.frontend_opt, request.cache_imports);
         let outcome = if request.frontend.is_empty() {
@@ -97,7 +107,11 @@ impl LlbBridge for BridgeService {
             let attributes = llb::as_images(&self.0, &build, &request.frontend_inputs, &attributes).await?;
             frontend::solve(&self.0, &build, &request.frontend, &attributes).await?
         };
-        Ok(Response::new(answer(&build, outcome, definition.as_ref(), request.allow_result_array_ref)))
+        if let Some(mut metadata) = returned {
+            metadata.extend(outcome.metadata.clone());
+            build.returns(Ok(Outcome { images: outcome.images.clone(), metadata }))?;
+        }
+        Ok(Response::new(answer(&build, outcome, definition.as_ref(), style)?))
     }
 
     async fn read_file(
@@ -157,8 +171,8 @@ impl LlbBridge for BridgeService {
     }
 
     async fn inputs(&self, request: Request<InputsRequest>) -> Result<Response<InputsResponse>, Status> {
-        self.build(&request).await?;
-        Ok(Response::new(InputsResponse::default()))
+        let build = self.build(&request).await?;
+        Ok(Response::new(InputsResponse { definitions: build.inputs.get().cloned().unwrap_or_default() }))
     }
 
     async fn warn(&self, request: Request<WarnRequest>) -> Result<Response<WarnResponse>, Status> {
@@ -169,23 +183,65 @@ impl LlbBridge for BridgeService {
     }
 }
 
+/// How a client takes results: old ones know less.
+#[derive(Clone, Copy)]
+struct Style {
+    /// Names of results with their graphs.
+    array: bool,
+    /// Results of several parts.
+    returns: bool,
+}
+
+/// What a client that ends its build with a solve says of its result.
+fn exporter_attributes(json: &[u8]) -> Result<HashMap<String, Vec<u8>>, Status> {
+    if json.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let wrong = |detail: String| Status::invalid_argument(format!("ExporterAttr: {detail}"));
+    let values: HashMap<String, Option<String>> =
+        serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
+    let decoded = values.into_iter().map(|(key, value)| {
+        let bytes = STANDARD.decode(value.unwrap_or_default());
+        bytes.map(|bytes| (key.clone(), bytes)).map_err(|error| wrong(format!("{key}: {error}")))
+    });
+    decoded.collect()
+}
+
 /// A solved result, with names for what it consists of.
-fn answer(build: &Build, outcome: Outcome, definition: Option<&Definition>, array: bool) -> SolveResponse {
+fn answer(
+    build: &Build,
+    outcome: Outcome,
+    definition: Option<&Definition>,
+    style: Style,
+) -> Result<SolveResponse, Status> {
     let one = |(platform, solved): (String, Arc<Solved>)| {
         let def = definition.cloned().unwrap_or_else(|| llb::definition_of(&solved));
         (platform, Ref { id: build.keep(solved), def: Some(def) })
     };
     let mut named: Vec<(String, Ref)> = outcome.images.into_iter().map(one).collect();
+    let mut only = String::new();
     let refs = match named.as_mut_slice() {
-        [] => array.then(|| Refs::Ref(Ref::default())),
+        [] if style.array => Refs::Ref(Ref::default()),
+        [] => Refs::RefDeprecated(String::new()),
         [(platform, reference)] if platform.is_empty() => {
             let reference = std::mem::take(reference);
-            Some(if array { Refs::Ref(reference) } else { Refs::RefDeprecated(reference.id) })
+            only.clone_from(&reference.id);
+            if style.array { Refs::Ref(reference) } else { Refs::RefDeprecated(reference.id) }
         }
-        _ => Some(Refs::Refs(RefMap { refs: named.into_iter().collect() })),
+        _ if !style.returns => {
+            return Err(Status::failed_precondition(
+                "the result has several parts, and the client takes only one",
+            ));
+        }
+        _ if style.array => Refs::Refs(RefMap { refs: named.into_iter().collect() }),
+        _ => {
+            let refs = named.into_iter().map(|(platform, reference)| (platform, reference.id)).collect();
+            Refs::RefsDeprecated(RefMapDeprecated { refs })
+        }
     };
-    let result = PbResult { result: refs, metadata: outcome.metadata, attestations: HashMap::new() };
-    SolveResponse { r#ref: String::new(), result: Some(result) }
+    let result = PbResult { result: Some(refs), metadata: outcome.metadata, attestations: HashMap::new() };
+    let reference = if style.returns { String::new() } else { only };
+    Ok(SolveResponse { r#ref: reference, result: Some(result) })
 }
 
 /// What a client returned, with what its names stand for.

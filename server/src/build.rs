@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::api::control::{CacheOptions, Exporter};
+use crate::api::pb;
 use crate::caches::BuildCaches;
 use crate::status::StatusLog;
 
@@ -45,6 +46,8 @@ pub(crate) struct Build {
     pub(crate) entitlements: Vec<String>,
     /// Caches that are read and written, if the client named any when the build began.
     pub(crate) caches: OnceLock<CacheOptions>,
+    /// Graphs that the client gave it by name when it began.
+    pub(crate) inputs: OnceLock<HashMap<String, pb::Definition>>,
     /// What is told to watchers.
     pub(crate) status: Arc<StatusLog>,
     /// Stops it.
@@ -74,6 +77,7 @@ impl Build {
             exporters,
             entitlements,
             caches: OnceLock::new(),
+            inputs: OnceLock::new(),
             status: Arc::new(StatusLog::new(id)),
             cancel: CancellationToken::new(),
             known: Mutex::default(),

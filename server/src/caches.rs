@@ -55,6 +55,8 @@ pub(crate) struct Places {
     imports: Vec<CachePlace>,
     exports: Vec<CacheExport>,
     kept: Kept,
+    /// Directories of this daemon, and what the client calls what is in them.
+    names: Vec<(String, String)>,
     warnings: Vec<String>,
 }
 
@@ -74,6 +76,11 @@ pub(crate) struct BuildCaches {
 }
 
 impl Places {
+    /// Names that mean nothing to the client, with those that do.
+    pub(crate) fn names(&self) -> Vec<(String, String)> {
+        self.names.clone()
+    }
+
     /// Opens the caches, and begins to read those that are read.
     pub(crate) fn start(
         self,
@@ -135,6 +142,7 @@ impl Places {
         let store = ContentStore::new(session, format!("local:{source}"));
         store.layout(&root, directory.path(), |_| true).await?;
         let path = directory.path().to_owned();
+        self.names.push((path.display().to_string(), format!("local:{source}")));
         let location = Location::Directory { path, tag: LATEST.to_owned(), digest: Some(root.to_string()) };
         self.imports.push(CachePlace { location, access: None });
         self.kept.directories.push(directory);
@@ -146,6 +154,7 @@ impl Places {
         let destination = entry.required("dest", "export")?;
         let directory = server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
         let path = directory.path().to_owned();
+        self.names.push((path.display().to_string(), format!("local:{destination}")));
         self.kept.local.push((format!("local:{destination}"), path.clone()));
         self.kept.directories.push(directory);
         let location = Location::Directory { path, tag: LATEST.to_owned(), digest: None };

@@ -23,10 +23,10 @@ use crate::build::{Build, Outcome};
 use crate::ending::{Ending, Told};
 use crate::history;
 use crate::rendezvous::Rendezvous;
-use crate::running::Running;
+use crate::running::{Running, UnderWay};
 use crate::server::Server;
 use crate::usage::{self, Policy};
-use crate::{collect, entitlements, export, frontend, llb};
+use crate::{collect, entitlements, export, frontend, llb, unmet};
 
 /// How long a watcher waits for its build.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -69,8 +69,6 @@ impl Control for ControlService {
 
     async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
         let request = request.into_inner();
-        entitlements::check(&request.entitlements, &self.0.entitlements)?;
-        let _under_way = Running::begin(&self.0.running)?;
         let told = self.0.verbose.then(|| Told::begin(&self.0, &request.r#ref));
         let answer = self.0.solve(request).await;
         if let Some(told) = told {
@@ -82,6 +80,9 @@ impl Control for ControlService {
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<Self::StatusStream>, Status> {
         let id = request.into_inner().r#ref;
+        if let Some(build) = self.0.builds.now(&id) {
+            return Ok(Response::new(Box::pin(ReceiverStream::new(build.status.watch()))));
+        }
         let (history, past) = (Arc::clone(&self.0.history), id.clone());
         if let Some(messages) = beside(move || history.log(&past).map_err(|error| unreadable(&error))).await?
         {
@@ -144,6 +145,8 @@ pub(crate) fn unreadable(error: &std::io::Error) -> Status {
 
 impl Server {
     async fn solve(&self, request: SolveRequest) -> Result<HashMap<String, String>, Status> {
+        // A daemon that stops waits for the end of this.
+        let under_way = self.begin(&request);
         let exporters = exporters(&request);
         // Internal builds are questions of clients to themselves.
         let record = (!request.internal).then(|| history::record(&request, exporters.clone()));
@@ -154,21 +157,34 @@ impl Server {
             Build::new(&request.r#ref, &request.session, attributes, exporters, request.entitlements);
         // Nobody else has the build yet.
         drop(build.caches.set(request.cache.unwrap_or_default()));
+        // What is refused has a place, too: the client's other calls about it need not wait for it to begin.
         let place = Rendezvous::put(&self.builds, &build.id, Arc::clone(&build))
             .ok_or_else(|| Status::already_exists(format!("job ID {} exists", build.id)))?;
-        if let Some(record) = record {
-            self.history.begin(record);
-        }
         // The client's going away drops this call, and with it the guards.
         let _stops = build.cancel.clone().drop_guard();
         let ending = Ending::of(self, &build);
-        let result = self.result(&build, (&frontend, definition, &inputs), returned).await;
+        let result = match &under_way {
+            Ok(_) => {
+                if let Some(record) = record {
+                    self.history.begin(record);
+                }
+                self.result(&build, (&frontend, definition, &inputs), returned).await
+            }
+            Err(refusal) => Err(refusal.clone()),
+        };
         ending.with(result.clone()).await;
         tokio::spawn(async move {
             tokio::time::sleep(AFTERWARDS).await;
             drop(place);
         });
         result
+    }
+
+    /// Begins a build, if it may.
+    fn begin(&self, request: &SolveRequest) -> Result<UnderWay, Status> {
+        unmet::check(request)?;
+        entitlements::check(&request.entitlements, &self.entitlements)?;
+        Running::begin(&self.running)
     }
 
     async fn result(

@@ -46,12 +46,8 @@ impl Drop for Ending {
 
 /// Tells watchers that this was all, and writes down how the build ended.
 async fn record(history: Arc<History>, log: Log, build: Arc<Build>, result: BuildResult) {
-    build.status.finish();
-    let mut told = build.status.watch();
-    let mut messages = Vec::new();
-    while let Some(Ok(message)) = told.recv().await {
-        messages.push(message);
-    }
+    build.status.finish().await;
+    let messages = build.status.kept();
     let id = build.id.clone();
     let written =
         beside(move || history.end(&id, result.as_ref(), &messages).map_err(|error| unreadable(&error)));

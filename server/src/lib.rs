@@ -31,6 +31,7 @@ mod serve;
 mod server;
 mod session;
 mod status;
+mod unmet;
 mod usage;
 
 pub use entitlements::ENTITLEMENTS;

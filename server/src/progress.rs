@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kiln_builder::Progress;
-use kiln_builder::event::{Event, StepId};
-use tokio::sync::{mpsc, oneshot};
+use kiln_builder::event::{Event, Events, StepId};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::build::Build;
+
+/// Output of a step that is told at once, in bytes.
+const PIECE: usize = 32 << 10;
 
 /// Ends when everything that was sent has been told.
 pub(crate) struct ToldAll(oneshot::Receiver<()>);
@@ -45,6 +49,22 @@ pub(crate) fn of_builder(build: &Arc<Build>, platform: Option<&str>) -> (Progres
     })
 }
 
+/// The progress of shared caches, some of which are in directories that only this daemon has: they are told by the names
+/// that the client knows, which come second.
+pub(crate) fn of_caches(build: &Arc<Build>, names: Vec<(String, String)>) -> (Progress, ToldAll) {
+    told(build, move |mut event| {
+        if let Event::Started { name: text, .. }
+        | Event::Note { text, .. }
+        | Event::Failed { message: text, .. } = &mut event
+        {
+            for (path, name) in &names {
+                *text = text.replace(path, name);
+            }
+        }
+        Some(event)
+    })
+}
+
 /// `[stage 1/2] RUN x` with the platform: `[linux/arm64 stage 1/2] RUN x`.
 pub(crate) fn for_platform(name: String, platform: Option<&str>) -> String {
     match (platform, name.strip_prefix('[')) {
@@ -72,12 +92,17 @@ fn told(
     build: &Arc<Build>,
     mut shown: impl FnMut(Event) -> Option<Event> + Send + 'static,
 ) -> (Progress, ToldAll) {
-    let (sender, mut events) = mpsc::unbounded_channel();
+    let (progress, mut events) = Progress::channel();
     let (done, told_all) = oneshot::channel();
     let status = Arc::clone(&build.status);
     let part = status.part();
-    tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
+    build.status.bring(move |closing| async move {
+        let mut following = None;
+        loop {
+            let event =
+                if following.is_some() { following.take() } else { next(&mut events, &closing).await };
+            let Some(event) = event else { break };
+            let event = with_what_follows(event, &mut events, &mut following);
             if let Some(event) = shown(event) {
                 status.event(part, event);
             }
@@ -85,5 +110,69 @@ fn told(
         // Nobody may be waiting.
         let _ = done.send(());
     });
-    (Progress::new(sender), ToldAll(told_all))
+    (progress, ToldAll(told_all))
+}
+
+/// The next event; when no more are wanted, only one that has come already.
+async fn next(events: &mut Events, closing: &CancellationToken) -> Option<Event> {
+    tokio::select! {
+        biased;
+        event = events.recv() => event,
+        () = closing.cancelled() => events.try_recv(),
+    }
+}
+
+/// An event with the lines of output that have come after it and belong to it; the event after them is left in `following`.
+fn with_what_follows(mut event: Event, events: &mut Events, following: &mut Option<Event>) -> Event {
+    let Event::Log { step, stream, line: lines, .. } = &mut event else { return event };
+    while lines.len() < PIECE {
+        match events.try_recv() {
+            Some(Event::Log { step: other, stream: from, line, .. }) if (other, from) == (*step, *stream) => {
+                lines.push(b'\n');
+                lines.extend(line);
+            }
+            other => {
+                *following = other;
+                break;
+            }
+        }
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use kiln_builder::event::Stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_that_wait_together_are_told_together() {
+        let (progress, mut events) = Progress::channel();
+        let step = progress.step("RUN x");
+        let id = step.id();
+        assert!(matches!(events.recv().await, Some(Event::Started { .. })));
+        for (stream, line) in [(Stream::Stdout, "a"), (Stream::Stdout, "b"), (Stream::Stderr, "c")] {
+            step.log(stream, line.into());
+        }
+        let first = events.recv().await.unwrap();
+        let mut following = None;
+        let told = with_what_follows(first, &mut events, &mut following);
+        let line = |event: &Event| match event {
+            Event::Log { line, .. } => String::from_utf8(line.clone()).unwrap(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!((line(&told), line(&following.take().unwrap())), ("a\nb".to_owned(), "c".to_owned()));
+        step.log(Stream::Stdout, vec![b'x'; PIECE]);
+        step.log(Stream::Stdout, b"y".to_vec());
+        let first = events.recv().await.unwrap();
+        with_what_follows(first, &mut events, &mut following);
+        assert!(following.is_none(), "a piece is long enough");
+        let rest =
+            Event::Log { step: id, stream: Stream::Stdout, line: b"y".to_vec(), elapsed: Duration::ZERO };
+        assert_eq!(line(&events.recv().await.unwrap()), line(&rest));
+    }
 }

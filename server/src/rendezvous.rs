@@ -47,6 +47,11 @@ impl<V: Clone> Rendezvous<V> {
         Some(Place { map: Arc::clone(map), name: name.to_owned() })
     }
 
+    /// The value, if it has come.
+    pub(crate) fn now(&self, name: &str) -> Option<V> {
+        self.locked().get(name).cloned()
+    }
+
     /// The value, which may take that long to come.
     pub(crate) async fn get(&self, name: &str, patience: Duration) -> Option<V> {
         let mut changed = self.changed.subscribe();

@@ -8,6 +8,7 @@ mod load;
 mod named;
 mod options;
 mod paths;
+mod platforms;
 mod questions;
 mod report;
 

@@ -16,6 +16,9 @@ pub(super) const CONTEXT: &str = "context:";
 /// The build argument that names the host that commands see.
 const HOSTNAME_ARG: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 
+/// The attribute that names the network of steps that name none.
+const NETWORK: &str = "force-network-mode";
+
 /// The lowering's options for one platform; `None` leaves the choice to the Dockerfile's bases.
 pub(super) fn read(
     attributes: &HashMap<String, String>,
@@ -41,7 +44,7 @@ pub(super) fn read(
         no_cache_stages: get("no-cache")
             .map(|names| names.split(',').map(str::to_owned).collect())
             .unwrap_or_default(),
-        network: network(get("force-network-mode"))?,
+        network: network(get(NETWORK))?,
         ..LowerOptions::default()
     })
 }
@@ -80,6 +83,11 @@ fn is_true(attributes: &HashMap<String, String>, key: &str) -> bool {
     matches!(value, Some("1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
+/// Whether steps that name no network are to be on the host's, by name.
+pub(super) fn names_host_network(attributes: &HashMap<String, String>) -> bool {
+    attributes.get(NETWORK).is_some_and(|mode| mode == "host")
+}
+
 /// How images are looked for.
 pub(super) fn policy(attributes: &HashMap<String, String>) -> Result<PullPolicy, Status> {
     match attributes.get("image-resolve-mode").map(String::as_str) {
@@ -95,8 +103,8 @@ fn network(mode: Option<&str>) -> Result<Network, Status> {
     match mode {
         None | Some("default" | "sandbox" | "host") => Ok(Network::Host),
         Some("none") => Ok(Network::None),
-        Some(other) => Err(Status::invalid_argument(format!(
-            "force-network-mode={other}: host, none or sandbox is meant"
-        ))),
+        Some(other) => {
+            Err(Status::invalid_argument(format!("{NETWORK}={other}: host, none or sandbox is meant")))
+        }
     }
 }

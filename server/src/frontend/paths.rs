@@ -1,5 +1,7 @@
 //! What a plan reads of a context, so that a client sends that and nothing else.
 
+use std::collections::BTreeSet;
+
 use kiln_graph::op::{CopyAction, CopySource, FileAction, Op, Source};
 use kiln_graph::plan::Plan;
 use kiln_graph::{Vertex, VertexId};
@@ -7,23 +9,29 @@ use kiln_graph::{Vertex, VertexId};
 /// Bytes that mean something else than themselves in a pattern.
 const SPECIAL: &[char] = &['*', '?', '[', '\\'];
 
-/// The paths below the root of the context with that name, as the client is to follow them; `None` is everything.
-pub(super) fn of(plan: &Plan, context: &str) -> Option<Vec<String>> {
-    let is_context = |id: VertexId| {
-        let mut vertices = plan.graph.iter();
-        vertices.any(|(other, vertex)| {
-            other == id
-                && matches!(&vertex.op, Op::Source(Source::Context { name, .. }) if name.as_str() == context)
-        })
-    };
+/// The paths below the root of the context with that name that one of the plans reads, as the client is to follow them;
+/// `None` is everything.
+pub(super) fn of_all(plans: &[&Plan], context: &str) -> Option<Vec<String>> {
     let mut paths = Vec::new();
-    for (_, vertex) in plan.graph.iter() {
-        for (number, _) in vertex.inputs.iter().enumerate().filter(|(_, id)| is_context(**id)) {
-            paths.extend(of_vertex(vertex, number)?);
-        }
+    for plan in plans {
+        paths.extend(of(plan, context)?);
     }
     paths.sort_unstable();
     paths.dedup();
+    Some(paths)
+}
+
+fn of(plan: &Plan, context: &str) -> Option<Vec<String>> {
+    let is_context =
+        |vertex: &Vertex| matches!(&vertex.op, Op::Source(Source::Context { name, .. }) if name == context);
+    let contexts: BTreeSet<VertexId> =
+        plan.graph.iter().filter(|(_, vertex)| is_context(vertex)).map(|(id, _)| id).collect();
+    let mut paths = Vec::new();
+    for (_, vertex) in plan.graph.iter() {
+        for (number, _) in vertex.inputs.iter().enumerate().filter(|(_, id)| contexts.contains(id)) {
+            paths.extend(of_vertex(vertex, number)?);
+        }
+    }
     Some(paths)
 }
 

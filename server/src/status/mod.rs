@@ -1,6 +1,10 @@
 //! What a build tells whoever watches it: everything from its beginning, however late they come.
+//!
+//! Events come from [`crate::progress`], which drains what the builder sends; [`kept`] says what is remembered of them.
 
-use std::collections::HashMap;
+mod kept;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp as Now;
@@ -8,11 +12,14 @@ use kiln_builder::event::{Event, StepId, Stream as Output};
 use prost_types::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use self::kept::Kept;
 use crate::api::control::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning};
 
-/// Messages that a watcher may be behind with.
-const BEHIND: usize = 64;
+/// Messages that are on their way to a watcher; what comes after them waits in what is kept.
+const BEHIND: usize = 4;
 
 /// How a builder says that a command failed, before the exit code or the signal.
 const EXITED: &str = "the command exited with code ";
@@ -21,19 +28,26 @@ const KILLED: &str = "the command was killed by signal ";
 /// What shells add to a signal to make it an exit code.
 const SIGNALLED: i32 = 128;
 
+/// How the end of a step is told that did not come to an end.
+const CANCELLED: &str = "context canceled";
+
 /// The account of one build.
 #[derive(Debug)]
 pub(crate) struct StatusLog {
     build: String,
     told: Mutex<Told>,
     length: watch::Sender<Length>,
+    /// Those that bring events.
+    sources: TaskTracker,
+    /// Cancelled when they are to bring what they have, and no more.
+    closing: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct Told {
-    messages: Vec<Arc<StatusResponse>>,
+    kept: Kept,
     /// The vertices that are under way, by their step: an ending repeats what the beginning said.
-    open: std::collections::BTreeMap<Numbered, Vertex>,
+    open: BTreeMap<Numbered, Vertex>,
     parts: u32,
     /// What steps execute, by their names.
     commands: HashMap<String, String>,
@@ -47,14 +61,20 @@ type Numbered = (u32, StepId);
 /// How much has been told, and whether that is all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Length {
-    messages: usize,
+    messages: u64,
     is_over: bool,
 }
 
 impl StatusLog {
     /// The empty account of the build with that id.
     pub(crate) fn new(build: &str) -> Self {
-        Self { build: build.to_owned(), told: Mutex::default(), length: watch::Sender::default() }
+        Self {
+            build: build.to_owned(),
+            told: Mutex::default(),
+            length: watch::Sender::default(),
+            sources: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
     }
 
     /// Tells what happened.
@@ -70,7 +90,7 @@ impl StatusLog {
                 message.vertexes.extend(self.ended((part, step), false, Some(why)));
             }
             Event::Cancelled { step } => {
-                message.vertexes.extend(self.ended((part, step), false, Some("context canceled".to_owned())));
+                message.vertexes.extend(self.ended((part, step), false, Some(CANCELLED.to_owned())));
             }
             Event::Log { step, stream, mut line, .. } => {
                 line.push(b'\n');
@@ -126,12 +146,33 @@ impl StatusLog {
         told.parts
     }
 
-    /// Nothing more will be told.
-    pub(crate) fn finish(&self) {
+    /// Has events brought by a task, which ends when it is told that no more are wanted.
+    pub(crate) fn bring<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        bring: impl FnOnce(CancellationToken) -> F,
+    ) {
+        self.sources.spawn(bring(self.closing.clone()));
+    }
+
+    /// Takes what is still on its way; nothing more will be told. Steps that did not end were cancelled.
+    pub(crate) async fn finish(&self) {
+        self.closing.cancel();
+        self.sources.close();
+        self.sources.wait().await;
+        let open: Vec<Numbered> = self.locked().open.keys().copied().collect();
+        for step in open {
+            let vertexes = self.ended(step, false, Some(CANCELLED.to_owned())).into_iter().collect();
+            self.tell(StatusResponse { vertexes, ..StatusResponse::default() });
+        }
         self.length.send_modify(|length| length.is_over = true);
     }
 
-    /// Everything, from the beginning to the end.
+    /// Everything that is kept.
+    pub(crate) fn kept(&self) -> Vec<StatusResponse> {
+        self.locked().kept.all()
+    }
+
+    /// Everything that is kept, and what comes until the end.
     pub(crate) fn watch(self: &Arc<Self>) -> mpsc::Receiver<Result<StatusResponse, tonic::Status>> {
         let (sender, receiver) = mpsc::channel(BEHIND);
         let log = Arc::clone(self);
@@ -141,11 +182,10 @@ impl StatusLog {
             loop {
                 let now = *length.borrow_and_update();
                 while next < now.messages {
-                    let message = log.locked().messages.get(next).cloned();
-                    next += 1;
-                    if let Some(message) = message
-                        && sender.send(Ok(StatusResponse::clone(&message))).await.is_err()
-                    {
+                    // Nothing, where all that came since has been given up.
+                    let Some((message, after)) = log.from(next) else { break };
+                    next = after;
+                    if sender.send(Ok(message)).await.is_err() {
                         return;
                     }
                 }
@@ -168,12 +208,19 @@ impl StatusLog {
     }
 
     fn tell(&self, message: StatusResponse) {
+        if message == StatusResponse::default() {
+            return;
+        }
         let messages = {
             let mut told = self.locked();
-            told.messages.push(Arc::new(message));
-            told.messages.len()
+            told.kept.push(message);
+            told.kept.count()
         };
         self.length.send_modify(|length| length.messages = messages);
+    }
+
+    fn from(&self, number: u64) -> Option<(StatusResponse, u64)> {
+        self.locked().kept.from(number)
     }
 
     fn started(&self, step: Numbered, name: String) -> Vertex {
@@ -195,7 +242,9 @@ impl StatusLog {
     }
 
     fn log(&self, step: Numbered, stream: i64, msg: Vec<u8>) -> VertexLog {
-        VertexLog { vertex: self.digest(shown(step)), timestamp: Some(now()), stream, msg }
+        let open = self.locked().open.get(&step).map(|vertex| vertex.digest.clone());
+        let vertex = open.unwrap_or_else(|| self.digest(shown(step)));
+        VertexLog { vertex, timestamp: Some(now()), stream, msg }
     }
 
     /// A remark is a part of its step that is over as soon as it begins.
@@ -265,28 +314,57 @@ mod tests {
         assert_eq!(log.process("RUN y", "the command exited with code 1"), None);
     }
 
+    async fn read(mut watcher: mpsc::Receiver<Result<StatusResponse, tonic::Status>>) -> StatusResponse {
+        let mut all = StatusResponse::default();
+        while let Some(message) = watcher.recv().await {
+            let message = message.unwrap();
+            all.vertexes.extend(message.vertexes);
+            all.logs.extend(message.logs);
+        }
+        all
+    }
+
     #[tokio::test]
     async fn whoever_comes_late_is_told_everything() {
         let log = Arc::new(StatusLog::new("b"));
         let step = StepId(1);
         log.event(1, Event::Started { step, name: "RUN x".into() });
-        let mut early = log.watch();
+        let early = log.watch();
         log.event(
             1,
             Event::Log { step, stream: Output::Stderr, line: b"out".to_vec(), elapsed: Duration::ZERO },
         );
         log.event(1, Event::Cached { step });
-        log.finish();
-        let mut late = log.watch();
-        for watcher in [&mut early, &mut late] {
-            let first = watcher.recv().await.unwrap().unwrap();
-            assert_eq!(first.vertexes[0].name, "RUN x");
-            let second = watcher.recv().await.unwrap().unwrap();
-            assert_eq!((second.logs[0].stream, second.logs[0].msg.as_slice()), (2, b"out\n".as_slice()));
-            let last = watcher.recv().await.unwrap().unwrap();
-            assert!(last.vertexes[0].cached && last.vertexes[0].completed.is_some());
-            assert_eq!(last.vertexes[0].digest, first.vertexes[0].digest);
-            assert!(watcher.recv().await.is_none());
+        log.finish().await;
+        for watcher in [early, log.watch()] {
+            let all = read(watcher).await;
+            assert_eq!(all.vertexes[0].name, "RUN x");
+            assert_eq!((all.logs[0].stream, all.logs[0].msg.as_slice()), (2, b"out\n".as_slice()));
+            let last = all.vertexes.last().unwrap();
+            assert!(last.cached && last.completed.is_some());
+            assert_eq!(
+                (&last.digest, &all.logs[0].vertex),
+                (&all.vertexes[0].digest, &all.vertexes[0].digest)
+            );
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_is_told_and_what_has_not_ended_was_cancelled() {
+        let log = Arc::new(StatusLog::new("b"));
+        let (told, late) = (StepId(1), StepId(2));
+        log.event(1, Event::Started { step: told, name: "RUN told".into() });
+        log.event(1, Event::Started { step: late, name: "RUN late".into() });
+        let bringing = Arc::clone(&log);
+        log.bring(|closing| async move {
+            closing.cancelled().await;
+            bringing.event(1, Event::Cached { step: told });
+        });
+        log.finish().await;
+        let all = read(log.watch()).await;
+        let error =
+            |name: &str| all.vertexes.iter().rfind(|vertex| vertex.name == name).unwrap().error.clone();
+        assert_eq!((error("RUN told").as_str(), error("RUN late").as_str()), ("", CANCELLED));
+        assert_eq!(log.kept().iter().map(|message| message.vertexes.len()).sum::<usize>(), 4);
     }
 }
