@@ -13,7 +13,7 @@ use rustix::fs::FileType;
 use tonic::{Code, Status};
 
 use crate::api::files::Stat;
-use crate::api::gateway::{ReadDirRequest, ReadFileRequest, StatFileRequest};
+use crate::api::gateway::{FileRange, ReadDirRequest, ReadFileRequest, StatFileRequest};
 use crate::build::Build;
 use crate::failure::told;
 use crate::server::Server;
@@ -35,11 +35,7 @@ pub(super) async fn read(
         if node.kind != NodeKind::File {
             return Err(Status::unknown(format!("open {}: not a regular file", path.display())));
         }
-        let range = request.range.unwrap_or_default();
-        let offset = u64::try_from(range.offset).unwrap_or_default();
-        let left = node.size.saturating_sub(offset);
-        let length =
-            u64::try_from(range.length).ok().filter(|length| *length > 0).map_or(left, |it| it.min(left));
+        let (offset, length) = part(request.range, node.size)?;
         if length > MAX_FILE {
             let text =
                 format!("{}: {length} bytes are more than one answer holds; ask for a range", path.display());
@@ -52,6 +48,16 @@ pub(super) async fn read(
         Ok(bytes)
     })
     .await
+}
+
+/// Where the part begins that is asked for, and how long it is.
+fn part(range: Option<FileRange>, size: u64) -> Result<(u64, u64), Status> {
+    let Some(FileRange { offset, length }) = range else { return Ok((0, size)) };
+    let wrong = |_| {
+        Status::invalid_argument(format!("Range: {length} bytes from byte {offset} on are no part of a file"))
+    };
+    let (offset, length) = (u64::try_from(offset).map_err(wrong)?, u64::try_from(length).map_err(wrong)?);
+    Ok((offset, length.min(size.saturating_sub(offset))))
 }
 
 /// What is in a directory; with a pattern, only names that match it.

@@ -6,9 +6,12 @@ use kiln_graph::op::{
 };
 
 use super::LlbError;
-use super::lower::{About, EMPTY, Lowering};
+use super::lower::{About, EMPTY, Lowering, PART};
 use crate::api::pb;
 use crate::api::pb::MountType;
+
+/// Where commands are found unless somebody says otherwise.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The mount that is the root.
 const ROOT: &str = "/";
@@ -121,7 +124,7 @@ fn refuse(about: &About<'_>, meta: &pb::Meta) -> Result<(), LlbError> {
     Ok(())
 }
 
-/// Variables in order; of several of one name the last counts.
+/// Variables in order; of several of one name the last counts. Programs are found even if nobody says where.
 fn environment(about: &About<'_>, meta: &pb::Meta) -> Result<Vec<(String, String)>, LlbError> {
     let mut env: Vec<(String, String)> = Vec::with_capacity(meta.env.len());
     for variable in &meta.env {
@@ -131,6 +134,9 @@ fn environment(about: &About<'_>, meta: &pb::Meta) -> Result<Vec<(String, String
         }
         env.retain(|(known, _)| known != name);
         env.push((name.to_owned(), value.to_owned()));
+    }
+    if env.iter().all(|(name, _)| name != "PATH") {
+        env.push(("PATH".to_owned(), PATH.to_owned()));
     }
     Ok(env)
 }
@@ -231,7 +237,7 @@ impl Mounts {
             // A cache begins as a copy of one layer.
             let seed = lowering.single_layer(about, seed, &source)?;
             input = Some(self.input(seed));
-            ".".clone_into(&mut source);
+            PART.clone_into(&mut source);
         }
         Ok(ExecMount::Cache(CacheMount {
             namespace: String::new(),

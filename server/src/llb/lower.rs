@@ -274,7 +274,7 @@ impl Lowering {
             return *root;
         }
         let scratch = self.scratch();
-        let root = self.push(contents("."), vec![scratch, id], name.unwrap_or_default());
+        let root = self.push(copy(".", "/", false), vec![scratch, id], name.unwrap_or_default());
         self.roots.insert(id, root);
         if let Some(operation) = self.operations.get(&id).cloned() {
             self.operations.insert(root, operation);
@@ -282,7 +282,7 @@ impl Lowering {
         root
     }
 
-    /// A part of these files as the only layer of a file system.
+    /// A part of these files as the only layer of a file system, in which it is [`PART`].
     pub(super) fn single_layer(
         &mut self,
         about: &About<'_>,
@@ -291,7 +291,10 @@ impl Lowering {
     ) -> Result<VertexId, LlbError> {
         let scratch = self.scratch();
         let name = format!("copy {part}");
-        self.add(about, about.vertex(contents(&pattern::literal(part)), vec![scratch, id], name))
+        self.add(
+            about,
+            about.vertex(copy(&pattern::literal(part), &format!("/{PART}"), true), vec![scratch, id], name),
+        )
     }
 
     /// All inputs are in the graph already, and there are far fewer vertices than it can hold.
@@ -302,20 +305,23 @@ impl Lowering {
     }
 }
 
-/// What a path of input 1 holds, copied to the root.
-fn contents(path: &str) -> Op {
+/// What a path of input 1 holds, or is, copied.
+fn copy(path: &str, to: &str, itself: bool) -> Op {
     let copy = CopyAction {
         input: Some(1),
         sources: vec![CopySource::Path(path.to_owned())],
-        destination: "/".to_owned(),
+        destination: to.to_owned(),
         owner: None,
         mode: None,
         excludes: Vec::new(),
         unpack: false,
-        directories_themselves: false,
+        directories_themselves: itself,
     };
     Op::File(FileOp { actions: vec![FileAction::Copy(copy)], link: false })
 }
+
+/// Where a part is that was made a file system of its own.
+pub(super) const PART: &str = "part";
 
 /// The number of an input that stands for an empty file system.
 pub(super) const EMPTY: i64 = -1;

@@ -88,7 +88,7 @@ impl Work<'_> {
             exclude: local.exclude.clone(),
             follow: local.follow.clone(),
         };
-        let received = receive::directory(&session, &wanted, synced.path()).await;
+        let received = receive::directory(&session, &wanted, &synced).await;
         Ok((synced, received.map_err(|error| told(Code::FailedPrecondition, &error))?))
     }
 }

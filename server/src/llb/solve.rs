@@ -14,6 +14,7 @@ use kiln_graph::{Entitlements, VertexId};
 use tokio::runtime::Handle;
 use tonic::{Code, Status};
 
+use super::exec::PATH;
 use super::inputs::result_id;
 use super::origin::Origins;
 use super::{Definition, Lowered, lower};
@@ -27,9 +28,6 @@ use crate::session::Session;
 
 /// The entitlement to the host's network.
 const NETWORK_HOST: &str = "network.host";
-
-/// Where commands are found in an image that nobody configured.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Solves the graph for a build. The attributes say which shared caches are read beside those of the build.
 pub(crate) async fn solve(
@@ -195,7 +193,7 @@ fn configuration(platform: &str) -> ImageConfig {
     let mut part = || parts.next().unwrap_or_default();
     let (os, architecture) = (part(), part());
     let config = ContainerConfig {
-        env: vec![PATH.to_owned()],
+        env: vec![format!("PATH={PATH}")],
         working_dir: "/".to_owned(),
         ..ContainerConfig::default()
     };

@@ -10,9 +10,13 @@ use kiln_builder::{Builder, BuilderOptions, CancellationToken};
 use kiln_cache::Store;
 use kiln_registry::{Client as Registries, ClientOptions};
 use kiln_server::api::control::control_client::ControlClient;
-use kiln_server::api::control::{BytesMessage, Exporter, SolveRequest};
+use kiln_server::api::control::{
+    BuildHistoryEventType, BuildHistoryRequest, BytesMessage, Exporter, SolveRequest,
+};
+use kiln_server::api::moby::buildkit::secrets::v1::secrets_server::SecretsServer;
 use kiln_server::api::moby::filesync::v1::auth_server::AuthServer;
 use kiln_server::api::moby::filesync::v1::file_sync_server::FileSyncServer;
+use kiln_server::api::moby::sshforward::v1::ssh_server::SshServer;
 use kiln_server::api::moby::upload::v1::upload_server::UploadServer;
 use kiln_server::listen::{Address, Doors};
 use kiln_server::{ServerOptions, serve};
@@ -26,11 +30,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::files::{Directories, FileSend, Taken};
-use crate::services::{Credentials, Uploads};
+use crate::manners::{Gate, Manner};
+use crate::services::{Agents, Credentials, Secrets, Uploads};
 
 /// A daemon in this process, and its store.
 pub struct Daemon {
-    _dir: TempDir,
+    dir: TempDir,
     socket: PathBuf,
     stop: CancellationToken,
 }
@@ -40,14 +45,24 @@ pub struct Daemon {
 pub struct Offer {
     /// Directories by name.
     pub directories: BTreeMap<String, PathBuf>,
-    /// The client hangs up after so many packets of a directory.
-    pub cut_after: Option<usize>,
+    /// How the directory `context` is sent.
+    pub manner: Manner,
+    /// The output is taken only as far as this lets it, once the first piece is there.
+    pub taking: Option<Arc<Gate>>,
+    /// The session is there when its build has been given up.
+    pub stays: bool,
+    /// The name of the session; one of its own for each if there is none.
+    pub session: Option<String>,
     /// User and password for registries.
     pub login: Option<(&'static str, &'static str)>,
     /// What it uploads under `/upload`.
     pub upload: Vec<u8>,
     /// Whether its output is a directory.
     pub takes_directory: bool,
+    /// Secrets by their ids.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Ids of agents that it has.
+    pub agents: Vec<&'static str>,
     /// The same for all builds from one place.
     pub shared_key: String,
 }
@@ -58,11 +73,18 @@ pub struct Done {
     /// Files of which the content was asked for, in order.
     pub sent: Vec<String>,
     pub taken: Taken,
+    /// Its name.
+    pub build: String,
 }
 
 impl Daemon {
     /// Starts one.
     pub async fn start() -> Self {
+        Self::allowing(&[]).await
+    }
+
+    /// Starts one whose builds may be granted these entitlements.
+    pub async fn allowing(entitlements: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let client = Registries::new(ClientOptions::default()).unwrap();
         let options =
@@ -77,7 +99,7 @@ impl Daemon {
             worker_id: "test".to_owned(),
             labels: BTreeMap::new(),
             platforms: Vec::new(),
-            entitlements: Vec::new(),
+            entitlements: entitlements.iter().map(|&name| name.to_owned()).collect(),
             policies: Vec::new(),
             log: Arc::new(|_| {}),
             verbose: false,
@@ -90,7 +112,7 @@ impl Daemon {
             serve(options, doors, stopped, move || assert!(listening.send(()).is_ok())).await.unwrap();
         });
         is_listening.await.unwrap();
-        Self { _dir: dir, socket, stop }
+        Self { dir, socket, stop }
     }
 
     /// A connection of its own.
@@ -103,31 +125,59 @@ impl Daemon {
         Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap()
     }
 
+    /// Waits until a build has ended, and says with which error.
+    pub async fn ended(&self, build: &str) -> Option<String> {
+        let request = BuildHistoryRequest { r#ref: build.to_owned(), ..BuildHistoryRequest::default() };
+        let mut control = ControlClient::new(self.connect().await);
+        let mut events = control.listen_build_history(request).await.unwrap().into_inner();
+        loop {
+            let event = events.message().await.unwrap().unwrap();
+            if event.r#type() == BuildHistoryEventType::Complete {
+                return event.record.unwrap().error.map(|error| error.message);
+            }
+        }
+    }
+
+    /// What is left of directories that were only for one build.
+    pub fn leftovers(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.dir.path().join("contexts")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("once-")).collect()
+    }
+
     /// Builds with the Dockerfile frontend.
     pub async fn build(&self, offer: &Offer, attributes: &[(&str, &str)], exporters: Vec<Exporter>) -> Done {
-        let channel = self.connect().await;
-        let id = format!("id-{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let gone = CancellationToken::new();
-        let (sent, taken) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Taken::default())));
-        let services = Services { offer, sent: &sent, taken: &taken, gone: &gone };
-        let session = services.session(channel.clone(), &id);
         let attributes = attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let request = SolveRequest {
-            r#ref: format!("build-{id}"),
-            session: id,
             frontend: "dockerfile.v0".to_owned(),
             frontend_attrs: attributes.collect(),
             exporters,
             ..SolveRequest::default()
         };
+        self.solve(offer, request).await
+    }
+
+    /// Builds what the request says; its name and its session are made here.
+    pub async fn solve(&self, offer: &Offer, request: SolveRequest) -> Done {
+        let channel = self.connect().await;
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let id = offer.session.clone().unwrap_or_else(|| format!("id-{number}"));
+        let gone = CancellationToken::new();
+        let (sent, taken) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Taken::default())));
+        let services = Services { offer, sent: &sent, taken: &taken, gone: &gone };
+        let session = services.session(channel.clone(), &id);
+        let build = format!("build-{number}");
+        let request = SolveRequest { r#ref: build.clone(), session: id, ..request };
         let mut control = ControlClient::new(channel);
         let answer = tokio::select! {
             answer = control.solve(request) => answer.map(|answer| answer.into_inner().exporter_response),
             () = gone.cancelled() => Err(Status::aborted("hung up")),
         };
-        session.abort();
+        if !offer.stays {
+            session.abort();
+        }
         let (sent, taken) = (sent.lock().unwrap().clone(), taken.lock().unwrap().clone());
-        Done { answer, sent, taken }
+        Done { answer, sent, taken, build }
     }
 }
 
@@ -152,15 +202,21 @@ impl Services<'_> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let directories = Directories {
             all: self.offer.directories.clone(),
-            cut_after: self.offer.cut_after,
+            manner: self.offer.manner.clone(),
             sent: Arc::clone(self.sent),
             gone: self.gone.clone(),
         };
-        let send = FileSend { is_directory: self.offer.takes_directory, taken: Arc::clone(self.taken) };
+        let send = FileSend {
+            is_directory: self.offer.takes_directory,
+            taken: Arc::clone(self.taken),
+            gate: self.offer.taking.clone(),
+        };
         let router = tonic::transport::Server::builder()
             .add_service(FileSyncServer::new(directories))
             .add_service(send)
             .add_service(AuthServer::new(Credentials(self.offer.login)))
+            .add_service(SecretsServer::new(Secrets(self.offer.secrets.clone())))
+            .add_service(SshServer::new(Agents(self.offer.agents.clone())))
             .add_service(UploadServer::new(Uploads(self.offer.upload.clone())));
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(theirs)).chain(tokio_stream::pending());
         let (mut from_server, mut to_server) = tokio::io::split(ours);

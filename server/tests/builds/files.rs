@@ -22,6 +22,8 @@ use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use crate::manners::{self, Gate, Manner};
+
 /// Go's bit for directories.
 const DIRECTORY: u32 = 1 << 31;
 
@@ -30,7 +32,7 @@ type Answers<T> = ReceiverStream<Result<T, Status>>;
 /// Directories that are sent.
 pub struct Directories {
     pub all: BTreeMap<String, PathBuf>,
-    pub cut_after: Option<usize>,
+    pub manner: Manner,
     pub sent: Arc<Mutex<Vec<String>>>,
     pub gone: CancellationToken,
 }
@@ -84,10 +86,18 @@ impl FileSync for Directories {
         walk(&root, "", &patterns, &mut entries);
         let mut requests = request.into_inner();
         let (sender, answers) = mpsc::channel(8);
-        let (cut_after, gone, sent) = (self.cut_after, self.gone.clone(), Arc::clone(&self.sent));
+        let manner = if name == "context" { self.manner.clone() } else { Manner::Whole };
+        let (gone, sent) = (self.gone.clone(), Arc::clone(&self.sent));
+        if let Manner::Silent = manner {
+            gone.cancel();
+            return std::future::pending().await;
+        }
         tokio::spawn(async move {
+            if let Manner::Packets(packets) = manner {
+                return manners::packets(packets, &mut requests, sender).await;
+            }
             for (number, (path, metadata)) in entries.iter().enumerate() {
-                if name == "context" && cut_after == Some(number) {
+                if matches!(manner, Manner::CutAfter(cut) if cut == number) {
                     return gone.cancel();
                 }
                 let kind = if metadata.is_dir() { DIRECTORY } else { 0 };
@@ -102,6 +112,9 @@ impl FileSync for Directories {
                 sender.send(Ok(Packet { stat: Some(stat), ..Packet::default() })).await.unwrap();
             }
             sender.send(Ok(Packet::default())).await.unwrap();
+            if let Manner::Held(gate) = manner {
+                gate.pass().await;
+            }
             while let Ok(Some(request)) = requests.message().await {
                 if request.r#type() == PacketType::PacketFin {
                     drop(sender.send(Ok(packet(PacketType::PacketFin))).await);
@@ -145,6 +158,7 @@ pub struct Taken {
 pub struct FileSend {
     pub is_directory: bool,
     pub taken: Arc<Mutex<Taken>>,
+    pub gate: Option<Arc<Gate>>,
 }
 
 impl NamedService for FileSend {
@@ -170,13 +184,13 @@ impl tower::Service<http::Request<tonic::body::Body>> for FileSend {
                 Ok(grpc.streaming(TakeDirectory(this.taken), request).await)
             } else {
                 let mut grpc = Grpc::new(ProstCodec::<BytesMessage, BytesMessage>::default());
-                Ok(grpc.streaming(TakeFile(this.taken), request).await)
+                Ok(grpc.streaming(TakeFile(this.taken, this.gate), request).await)
             }
         })
     }
 }
 
-struct TakeFile(Arc<Mutex<Taken>>);
+struct TakeFile(Arc<Mutex<Taken>>, Option<Arc<Gate>>);
 
 impl StreamingService<BytesMessage> for TakeFile {
     type Response = BytesMessage;
@@ -184,13 +198,16 @@ impl StreamingService<BytesMessage> for TakeFile {
     type Future = Pending<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<BytesMessage>>) -> Self::Future {
-        let taken = Arc::clone(&self.0);
+        let (taken, gate) = (Arc::clone(&self.0), self.1.clone());
         Box::pin(async move {
             let mut pieces = request.into_inner();
             let (sender, answers) = mpsc::channel(1);
             tokio::spawn(async move {
                 while let Ok(Some(piece)) = pieces.message().await {
                     taken.lock().unwrap().bytes.extend_from_slice(&piece.data);
+                    if let Some(gate) = &gate {
+                        gate.pass().await;
+                    }
                 }
                 drop(sender);
             });

@@ -4,13 +4,17 @@
 
 mod client;
 mod files;
+mod manners;
+mod many;
 mod services;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use client::{Daemon, Offer, context, directory, output, write};
 use kiln_registry::testing::{Login, TestRegistry};
+use manners::Manner;
 
 /// Type of the detail that shows lines of a Dockerfile.
 const SOURCE: &str = "github.com/moby/buildkit/errdefs.Source+json";
@@ -110,7 +114,7 @@ async fn a_client_that_hangs_up_in_the_middle_leaves_nothing_wrong() {
     let daemon = Daemon::start().await;
     let dir = directory(&[("Dockerfile", "FROM scratch\nCOPY . /\n"), ("a", "1"), ("b", "2"), ("c", "3")]);
     for cut in 0..5 {
-        let offer = Offer { cut_after: Some(cut), ..context(dir.path()) };
+        let offer = Offer { manner: Manner::CutAfter(cut), ..context(dir.path()) };
         assert!(daemon.build(&offer, &[], vec![output("tar", &[])]).await.answer.is_err() || cut == 4);
     }
     let offer = Offer { takes_directory: true, ..context(dir.path()) };

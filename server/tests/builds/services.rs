@@ -1,9 +1,17 @@
-//! Small things that the client is asked for: a login, an upload.
+//! Small things that the client is asked for: a login, an upload, secrets, agents.
 
+use std::collections::BTreeMap;
+
+use kiln_server::api::moby::buildkit::secrets::v1::secrets_server::Secrets as SecretsService;
+use kiln_server::api::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use kiln_server::api::moby::filesync::v1::auth_server::Auth;
 use kiln_server::api::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
+};
+use kiln_server::api::moby::sshforward::v1::ssh_server::Ssh;
+use kiln_server::api::moby::sshforward::v1::{
+    BytesMessage as AgentBytes, CheckAgentRequest, CheckAgentResponse,
 };
 use kiln_server::api::moby::upload::v1::BytesMessage;
 use kiln_server::api::moby::upload::v1::upload_server::Upload;
@@ -66,6 +74,54 @@ impl Upload for Uploads {
         tokio::spawn(async move {
             for data in pieces {
                 if sender.send(Ok(BytesMessage { data })).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+/// Values by their ids.
+pub struct Secrets(pub BTreeMap<String, Vec<u8>>);
+
+#[tonic::async_trait]
+impl SecretsService for Secrets {
+    async fn get_secret(
+        &self,
+        request: Request<GetSecretRequest>,
+    ) -> Result<Response<GetSecretResponse>, Status> {
+        let id = request.into_inner().id;
+        let data = self.0.get(&id).cloned().ok_or_else(|| Status::not_found(format!("no secret {id}")))?;
+        Ok(Response::new(GetSecretResponse { data }))
+    }
+}
+
+/// The ids of agents, each of which says what it hears.
+pub struct Agents(pub Vec<&'static str>);
+
+#[tonic::async_trait]
+impl Ssh for Agents {
+    type ForwardAgentStream = ReceiverStream<Result<AgentBytes, Status>>;
+
+    async fn check_agent(
+        &self,
+        request: Request<CheckAgentRequest>,
+    ) -> Result<Response<CheckAgentResponse>, Status> {
+        let id = request.into_inner().id;
+        let known = self.0.contains(&id.as_str());
+        known.then(|| Response::new(CheckAgentResponse {})).ok_or_else(|| Status::not_found(id))
+    }
+
+    async fn forward_agent(
+        &self,
+        request: Request<Streaming<AgentBytes>>,
+    ) -> Result<Response<Self::ForwardAgentStream>, Status> {
+        let (sender, answers) = mpsc::channel(1);
+        let mut heard = request.into_inner();
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = heard.message().await {
+                if sender.send(Ok(message)).await.is_err() {
                     return;
                 }
             }
