@@ -111,6 +111,12 @@ pub enum ImageError {
         #[source]
         source: std::io::Error,
     },
+    /// Two statements would be one file.
+    #[error("two attestations are to be written as `{name}`; give one of them another name (filename=)")]
+    StatementName {
+        /// The name.
+        name: String,
+    },
     /// A piece of work died of a defect of the program.
     #[error("a worker stopped while {doing}")]
     Worker {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use kiln_cache::{ImageRecord, Node, NodeKind, View};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 
+use super::fileset::FileSet;
 use super::{ImageError, Images};
 use crate::event::Progress;
 use crate::fetch::Fetcher;
@@ -25,9 +26,20 @@ impl Images {
         destination: &Path,
         progress: &Progress,
     ) -> Result<(), ImageError> {
-        let destination = destination.to_owned();
-        self.export(record, progress, "exporting to directory", move |view| {
-            write_directory(view, &destination)
+        self.export_files(FileSet::of(record), destination, progress).await
+    }
+
+    /// Writes files into a directory, with what is stated about them.
+    pub async fn export_files(
+        &self,
+        files: FileSet,
+        destination: &Path,
+        progress: &Progress,
+    ) -> Result<(), ImageError> {
+        let destination = destination.join(&files.under);
+        let records = [files.record.clone()];
+        self.export(&records, progress, "exporting to directory", move |views| {
+            views.iter().try_for_each(|view| write_directory(view, &files, &destination))
         })
         .await
     }
@@ -39,20 +51,40 @@ impl Images {
         writer: W,
         progress: &Progress,
     ) -> Result<W, ImageError> {
-        self.export(record, progress, "exporting to tar", move |view| super::tar::write(view, writer)).await
+        self.export_tar_of(vec![FileSet::of(record)], writer, progress).await
+    }
+
+    /// Writes the files of several images as one tar, with what is stated about them.
+    pub async fn export_tar_of<W: Write + Send + 'static>(
+        &self,
+        sets: Vec<FileSet>,
+        writer: W,
+        progress: &Progress,
+    ) -> Result<W, ImageError> {
+        let records: Vec<ImageRecord> = sets.iter().map(|set| set.record.clone()).collect();
+        self.export(&records, progress, "exporting to tar", move |views| {
+            super::tar::write(&sets, views, writer)
+        })
+        .await
     }
 
     async fn export<T: Send + 'static>(
         &self,
-        record: &ImageRecord,
+        records: &[ImageRecord],
         progress: &Progress,
         name: &str,
-        write: impl FnOnce(&View) -> Result<T, ImageError> + Send + 'static,
+        write: impl FnOnce(&[View]) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<T, ImageError> {
         let _use = self.store.use_lock()?;
-        let trees = self.fetcher.trees(&Fetcher::snapshot(record)?, progress).await?;
+        let mut all = Vec::new();
+        for record in records {
+            all.push(self.fetcher.trees(&Fetcher::snapshot(record)?, progress).await?);
+        }
         let step = progress.step(name);
-        let work = move || write(&View::new(&trees)?);
+        let work = move || {
+            let views: Result<Vec<View>, _> = all.iter().map(|trees| View::new(trees)).collect();
+            write(&views?)
+        };
         let written = tokio::task::spawn_blocking(work)
             .await
             .map_err(|source| ImageError::Worker { doing: "exporting files", source })?;
@@ -64,7 +96,7 @@ impl Images {
     }
 }
 
-fn write_directory(view: &View, destination: &Path) -> Result<(), ImageError> {
+fn write_directory(view: &View, files: &FileSet, destination: &Path) -> Result<(), ImageError> {
     std::fs::create_dir_all(destination).map_err(|source| ImageError::File {
         action: "create",
         path: destination.to_owned(),
@@ -73,8 +105,17 @@ fn write_directory(view: &View, destination: &Path) -> Result<(), ImageError> {
     let root = rustix::fs::open(destination, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(
         |error| ImageError::File { action: "open", path: destination.to_owned(), source: error.into() },
     )?;
-    let mut export = Export { view, root: root.as_fd(), shown: destination, links: HashMap::new() };
-    export.directory(Path::new("/"), root.as_fd())
+    let mut export = Export { view, files, root: root.as_fd(), shown: destination, links: HashMap::new() };
+    export.directory(Path::new("/"), root.as_fd())?;
+    for (name, content) in files.statements(view)? {
+        let path = destination.join(name);
+        std::fs::write(&path, content).map_err(|source| ImageError::File {
+            action: "write",
+            path,
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 /// The state of one export into a directory.
@@ -83,6 +124,7 @@ fn write_directory(view: &View, destination: &Path) -> Result<(), ImageError> {
 /// destination already holds can lead outside of it.
 struct Export<'a> {
     view: &'a View,
+    files: &'a FileSet,
     root: BorrowedFd<'a>,
     shown: &'a Path,
     /// Files with several names: their identity, and the first name that was written.
@@ -91,8 +133,14 @@ struct Export<'a> {
 
 impl Export<'_> {
     fn directory(&mut self, path: &Path, into: BorrowedFd<'_>) -> Result<(), ImageError> {
-        for (name, node) in self.view.read_dir(path)? {
+        for (name, mut node) in self.view.read_dir(path)? {
             let inside = path.join(&name);
+            if let Some(time) = self.files.time {
+                (node.mtime, node.mtime_nsec) = (time, 0);
+            }
+            if self.files.exclusive && node.kind != NodeKind::Directory {
+                self.at("write", &inside, absent(into, &name))?;
+            }
             let written = match node.kind {
                 NodeKind::Directory => {
                     let made = self.at("create", &inside, make_directory(into, &name))?;
@@ -132,6 +180,18 @@ impl Export<'_> {
     fn at<T>(&self, action: &'static str, path: &Path, result: io::Result<T>) -> Result<T, ImageError> {
         let path = || self.shown.join(path.strip_prefix("/").unwrap_or(path));
         result.map_err(|source| ImageError::File { action, path: path(), source })
+    }
+}
+
+/// An error if something has that name.
+fn absent(into: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    match rustix::fs::statat(into, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "another platform has a file of that name, and platform-split is off",
+        )),
     }
 }
 

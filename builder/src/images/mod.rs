@@ -11,6 +11,7 @@ mod bundle;
 mod clamp;
 mod error;
 mod export;
+mod fileset;
 mod layout;
 mod list;
 mod load;
@@ -36,6 +37,7 @@ pub use attributes::{AttributeError, Dangling, OutputAttributes, OutputKind, boo
 pub use bundle::{Bundle, BundleRequest};
 pub use error::ImageError;
 pub use packing::{DocumentTypes, Packing};
+pub use fileset::FileSet;
 pub use list::{HistoryLine, Inspected, Listed};
 pub use load::{LoadSource, Loaded};
 pub use pull::Pulled;

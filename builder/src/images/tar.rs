@@ -8,27 +8,61 @@ use kiln_cache::{Node, NodeKind, View};
 use tar::{Builder, EntryType, Header};
 
 use super::ImageError;
+use super::fileset::FileSet;
 
-/// Writes everything that the view shows and gives the writer back.
-pub(super) fn write<W: Write>(view: &View, writer: W) -> Result<W, ImageError> {
+/// Writes everything that the views show, each in its directory and with what is stated about it, and gives the writer back.
+pub(super) fn write<W: Write>(sets: &[FileSet], views: &[View], writer: W) -> Result<W, ImageError> {
     let mut builder = Builder::new(writer);
     builder.sparse(false);
-    let mut tar = Tar { view, builder, links: HashMap::new() };
-    tar.directory(Path::new("/"))?;
-    tar.builder.into_inner().map_err(|source| failed(Path::new("/"), source))
+    for (files, view) in sets.iter().zip(views) {
+        let mut tar = Tar { view, files, builder: &mut builder, links: HashMap::new() };
+        tar.top()?;
+        tar.directory(Path::new("/"))?;
+        for (name, content) in files.statements(view)? {
+            tar.statement(&name, &content)?;
+        }
+    }
+    builder.into_inner().map_err(|source| failed(Path::new("/"), source))
 }
 
 struct Tar<'a, W: Write> {
     view: &'a View,
-    builder: Builder<W>,
+    files: &'a FileSet,
+    builder: &'a mut Builder<W>,
     /// Files with several names: their identity, and the first name that was written.
     links: HashMap<(u64, u64), PathBuf>,
 }
 
 impl<W: Write> Tar<'_, W> {
+    /// The directory that everything is in, if that is not the top.
+    fn top(&mut self) -> Result<(), ImageError> {
+        if self.files.under.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_size(0);
+        header.set_mtime(self.files.time.and_then(|time| u64::try_from(time).ok()).unwrap_or(0));
+        let added = self.builder.append_data(&mut header, &self.files.under, io::empty());
+        added.map_err(|source| failed(&self.files.under, source))
+    }
+
+    fn statement(&mut self, name: &str, content: &[u8]) -> Result<(), ImageError> {
+        let path = self.files.under.join(name);
+        let mut header = Header::new_gnu();
+        header.set_mode(0o600);
+        header.set_size(content.len() as u64);
+        header.set_mtime(self.files.time.and_then(|time| u64::try_from(time).ok()).unwrap_or(0));
+        self.builder.append_data(&mut header, &path, content).map_err(|source| failed(&path, source))
+    }
+
     fn directory(&mut self, path: &Path) -> Result<(), ImageError> {
-        for (name, node) in self.view.read_dir(path)? {
+        for (name, mut node) in self.view.read_dir(path)? {
             let inside = path.join(name);
+            if let Some(time) = self.files.time {
+                node.mtime = time;
+            }
             self.entry(&inside, &node)?;
             if node.kind == NodeKind::Directory {
                 self.directory(&inside)?;
@@ -38,7 +72,7 @@ impl<W: Write> Tar<'_, W> {
     }
 
     fn entry(&mut self, path: &Path, node: &Node) -> Result<(), ImageError> {
-        let relative = path.strip_prefix("/").unwrap_or(path);
+        let relative = &self.files.under.join(path.strip_prefix("/").unwrap_or(path));
         let attributes = self.view.xattrs(node)?;
         let pax: Vec<(String, &[u8])> = attributes
             .iter()

@@ -98,10 +98,30 @@ impl Capture {
         self
     }
 
+    /// Takes in what another part of the same build was made of.
+    pub fn merge(&mut self, other: &Self) {
+        self.images.extend(other.images.iter().cloned());
+        self.elsewhere.extend(other.elsewhere.iter().cloned());
+        self.locals.extend(other.locals.iter().cloned());
+        self.images.sort();
+        self.images.dedup();
+        self.elsewhere.sort();
+        self.elsewhere.dedup();
+        self.locals.sort();
+        self.locals.dedup();
+        other.secrets.iter().for_each(|(id, optional)| note(&mut self.secrets, id, !optional));
+        other.agents.iter().for_each(|(id, optional)| note(&mut self.agents, id, !optional));
+        self.network |= other.network;
+    }
+
     fn source(&mut self, source: &Source, bases: &Bases) {
         match source {
             Source::Image { reference, platform, digest } => {
                 let Ok(parsed) = Reference::parse(reference) else { return };
+                // A registry that cannot exist (RFC 2606): a result of the same build under a name.
+                if parsed.registry().ends_with(".invalid") {
+                    return;
+                }
                 let known = bases.get(reference, platform).and_then(|record| {
                     let origin = record.origin.as_deref().and_then(|origin| Reference::parse(origin).ok());
                     let asked = origin.and_then(|origin| origin.digest().cloned());

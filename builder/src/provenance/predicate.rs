@@ -83,6 +83,8 @@ impl Capture {
             // Both are to be shortened.
             ProvenanceMode::Min => !(request.shorten() | root.as_mut().is_some_and(Request::shorten)),
         };
+        // Who sends a graph asks nothing that could be written down.
+        let is_whole = is_whole && !invocation.frontend.is_empty();
         let vcs = request.take_vcs();
         let parts = Parts { capture: self, options, invocation, request, root, is_complete, is_whole, vcs };
         Ok(match options.version {
