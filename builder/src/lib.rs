@@ -57,7 +57,7 @@ pub use shared::{
     SharedCaches,
 };
 pub use solve::require::RequireCached;
-pub use source::{GitError, SourceError};
+pub use source::{Commit, GitError, RemoteFile, SourceError};
 pub use step::file::FileError;
 pub use step::mounts::{Credentials, MountError, Secret};
 pub use step::user::UserError;

@@ -17,7 +17,7 @@ use kiln_graph::redact;
 
 pub(crate) use self::access::Access;
 use self::command::Command;
-use super::{Kept, SourceError};
+use super::{Commit, Kept, SourceError};
 use crate::event::Progress;
 use crate::snapshot::Snapshot;
 
@@ -203,6 +203,31 @@ async fn load_commit(
     let info = crate::task::blocking(move || draft.seal()).await.ok_or(SourceError::Lost)??;
     let layer = kept.record(parts(&git, source, &commit), slot(source), info)?;
     Ok((commit, (layer, true)))
+}
+
+/// What the reference stands for now, without the files.
+pub(crate) async fn look(source: &Git, access: &Access) -> Result<Commit, GitError> {
+    let git = Command::new(&source.remote, access)?;
+    let Resolved { name, commit, tag } = resolve(&git, source).await?;
+    let commit = commit.ok_or_else(|| GitError::NoReference {
+        remote: git.shown(),
+        reference: source.reference.clone().unwrap_or_default(),
+    })?;
+    verify(&git, source, &commit, tag.as_deref())?;
+    let reference = match name {
+        Some(name) if name == "HEAD" => default_branch(&git).await?.unwrap_or(name),
+        Some(name) => name,
+        None => source.reference.clone().filter(|it| !is_commit(it)).unwrap_or_else(|| commit.clone()),
+    };
+    Ok(Commit { reference, commit, tag })
+}
+
+/// The branch that HEAD names, if it names one.
+async fn default_branch(git: &Command<'_>) -> Result<Option<String>, GitError> {
+    let args = ["ls-remote", "--symref", "--", git.remote(), "HEAD"];
+    let listed = git.ask_in(Path::new("/"), "read", &args).await?;
+    let branch = listed.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
+    Ok(branch.map(str::to_owned))
 }
 
 fn slot(source: &Git) -> Key {

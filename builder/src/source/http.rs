@@ -16,7 +16,7 @@ use kiln_registry::{Client, DownloadError, DownloadSink, Downloaded, Validators}
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Kept, SourceError, write_error};
+use super::{Kept, RemoteFile, SourceError, write_error};
 use crate::event::{Progress, Step};
 use crate::snapshot::Snapshot;
 use crate::task::blocking;
@@ -81,6 +81,24 @@ pub(crate) async fn load(
 /// The digest of the file that was loaded last.
 pub(crate) async fn digest(kept: Kept<'_>, source: &Http) -> Result<Option<String>, SourceError> {
     Ok(remembered(kept, &version_memo(source)).await?.map(|version| version.digest))
+}
+
+/// What the file is now: its digest, and when it changed if the server says so. It is kept for a build that takes it.
+pub(crate) async fn look(
+    kept: Kept<'_>,
+    client: &Client,
+    source: &Http,
+    name: &str,
+    progress: &Progress,
+) -> Result<RemoteFile, SourceError> {
+    let filename = source.filename.clone();
+    if let Some(digest) = source.checksum.clone() {
+        return Ok(RemoteFile { digest, filename, modified: None });
+    }
+    load(kept, client, source, name, progress).await?;
+    let version = remembered(kept, &version_memo(source)).await?.ok_or(SourceError::Lost)?;
+    let modified = version.last_modified.as_deref().and_then(seconds);
+    Ok(RemoteFile { digest: version.digest, filename, modified })
 }
 
 /// Gets the file unless it is the known version; then nothing.

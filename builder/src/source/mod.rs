@@ -6,6 +6,7 @@
 
 pub(crate) mod git;
 pub(crate) mod http;
+mod look;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use crate::snapshot::{LayerRef, Snapshot};
 use crate::step::mounts::MountError;
 
 pub use git::GitError;
+pub use look::{Commit, RemoteFile};
 
 /// Why a source could not be had. No message holds the credentials of a URL.
 #[derive(Debug, thiserror::Error)]

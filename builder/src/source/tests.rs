@@ -124,3 +124,20 @@ async fn what_breaks_leaves_nothing_and_names_no_secret() {
     assert!(matches!(bench.load(&source).await, Err(SourceError::Name { .. })));
     assert_eq!(std::fs::read_dir(bench.store.root().join("layers")).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_file_is_known_by_what_the_server_sends_or_the_client_says() {
+    let bench = Bench::new();
+    let date = "Sat, 03 Feb 2001 04:05:06 GMT";
+    bench.server.serve("/file", [Page::new("hello").header("Last-Modified", date), Page::status(304)]);
+    let look = async |source: Http| {
+        let kept = Kept { store: &bench.store, shared: &SharedCaches::default() };
+        http::look(kept, &bench.client, &source, "look", &bench.progress).await.unwrap()
+    };
+    for _ in 0..2 {
+        let found = look(bench.file("/file", None)).await;
+        assert_eq!((found.digest.as_str(), found.modified), (HELLO, Some(981_173_106)));
+    }
+    let named = look(bench.file("/nowhere", Some(HELLO))).await;
+    assert_eq!((named.digest.as_str(), named.filename.as_str(), named.modified), (HELLO, "file", None));
+}

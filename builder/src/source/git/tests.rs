@@ -311,3 +311,25 @@ async fn files_may_have_the_time_of_their_fetch() {
     let (again, is_new) = bench.load(&fetched).await.unwrap();
     assert_eq!((again.diff_ids(), is_new), (fetch_time.diff_ids(), false));
 }
+
+#[tokio::test]
+async fn what_a_reference_stands_for_is_known_without_its_files() {
+    let bench = Bench::new();
+    git(&bench.repository(), &["tag", "-a", "-m", "told", "noted", "main"]);
+    let looked = async |reference: Option<&str>| look(&bench.source(reference), &Access::default()).await;
+    let (main, next) = (bench.commit("main"), bench.commit("next"));
+    let tag = git(&bench.repository(), &["rev-parse", "noted"]);
+    for (asked, reference, commit, tag) in [
+        (None, "refs/heads/main", &main, None),
+        (Some("next"), "refs/heads/next", &next, None),
+        (Some("refs/heads/next"), "refs/heads/next", &next, None),
+        (Some("noted"), "refs/tags/noted", &main, Some(tag)),
+        (Some(next.as_str()), next.as_str(), &next, None),
+    ] {
+        let expected = Commit { reference: reference.to_owned(), commit: commit.clone(), tag };
+        assert_eq!(looked(asked).await.unwrap(), expected, "{asked:?}");
+    }
+    assert!(looked(Some("nowhere")).await.is_err());
+    let pinned = Git { checksum: Some(main.clone()), ..bench.source(Some("next")) };
+    assert!(matches!(look(&pinned, &Access::default()).await, Err(GitError::Checksum { .. })));
+}
