@@ -76,7 +76,7 @@ impl Oracle {
         // An edit's rule speaks of the state before it, which must have been built.
         let mut executed = answered.steps.iter().filter(|step| step.executed);
         match executed.find(forbidden).filter(|_| known || (before && !is_first)) {
-            Some(step) => Err(format!("needless miss ({rule:?}) of {}", step.text)),
+            Some(step) => Err(format!("needless miss ({rule:?}) of {} ({})", step.text, step.reason)),
             None => Ok(()),
         }
     }
@@ -87,12 +87,13 @@ impl Oracle {
             let name = (step.stage.clone(), step.text.clone());
             let is_one =
                 steps.iter().filter(|other| (&other.stage, &other.text) == (&name.0, &name.1)).count() == 1;
-            let Some(saw) = step.saw.clone().filter(|_| is_one) else {
+            // A step that was stopped because another one failed has left nothing that could answer.
+            let Some(saw) = step.saw.clone().filter(|_| is_one && step.done) else {
                 self.seen.remove(&name);
                 continue;
             };
             if self.seen.insert(name, saw.clone()).is_some_and(|earlier| earlier == saw) {
-                return Err(format!("needless miss of {}: it saw nothing new", step.text));
+                return Err(format!("needless miss of {} ({}): it saw nothing new", step.text, step.reason));
             }
         }
         Ok(())

@@ -52,7 +52,11 @@ pub struct Step {
     /// Without `[stage 1/2]`.
     pub text: String,
     pub executed: bool,
+    /// Why the cache had no answer.
+    pub reason: String,
     pub cached: bool,
+    /// Whether it ended well, which keeps its result.
+    pub done: bool,
     /// What its command says it saw.
     pub saw: Option<String>,
 }
@@ -204,7 +208,11 @@ fn note(steps: &mut BTreeMap<u32, Step>, event: Event) {
             let stage = place.split(' ').next().unwrap_or_default().to_owned();
             steps.insert(step.0, Step { stage, text: text.to_owned(), ..Step::default() });
         }
-        Event::Missed { step, .. } => steps.get_mut(&step.0).unwrap().executed = true,
+        Event::Missed { step, reason } => {
+            let step = steps.get_mut(&step.0).unwrap();
+            (step.executed, step.reason) = (true, reason);
+        }
+        Event::Done { step, .. } => steps.get_mut(&step.0).unwrap().done = true,
         Event::Cached { step } => steps.get_mut(&step.0).unwrap().cached = true,
         Event::Log { step, line, .. } => {
             let line = String::from_utf8_lossy(&line).into_owned();
