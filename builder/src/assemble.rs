@@ -4,6 +4,7 @@
 //! answered by the cache has the image id that it had before.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kiln_cache::{DiffId, Digest, ImageRecord, LayerOrigin, Store};
 use kiln_graph::image::{History, ImageConfig};
@@ -70,12 +71,13 @@ fn origin(snapshot: &Snapshot) -> Option<String> {
 
 /// Where the layers are that only a shared cache has.
 fn layer_origins(snapshot: &Snapshot) -> BTreeMap<DiffId, LayerOrigin> {
-    let origin = |layer: &LayerRef| Some((layer.diff_id.clone(), layer.remote.as_ref()?.layer_origin()?));
+    let origin =
+        |layer: &Arc<LayerRef>| Some((layer.diff_id.clone(), layer.remote.as_ref()?.layer_origin()?));
     snapshot.layers().iter().filter_map(origin).collect()
 }
 
 /// The plan's configuration with layers and times filled in.
-fn configuration(planned: &ImageConfig, layers: &[LayerRef]) -> Result<ImageConfig, BuildError> {
+fn configuration(planned: &ImageConfig, layers: &[Arc<LayerRef>]) -> Result<ImageConfig, BuildError> {
     let mut config = planned.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
     let made = config.history.iter().filter(|entry| !entry.empty_layer).count();
@@ -91,7 +93,7 @@ fn configuration(planned: &ImageConfig, layers: &[LayerRef]) -> Result<ImageConf
 
 /// Gives each undated entry a time: its layer's own, else that of the entry before it, else that of the first
 /// dated entry after it.
-fn date(history: &mut [History], layers: &[LayerRef]) {
+fn date(history: &mut [History], layers: &[Arc<LayerRef>]) {
     let mut layers = layers.iter();
     for entry in history.iter_mut() {
         if entry.empty_layer {
@@ -118,13 +120,13 @@ mod tests {
     use super::*;
     use std::str::FromStr;
 
-    fn layer(digit: char, created: Option<&str>) -> LayerRef {
+    fn layer(digit: char, created: Option<&str>) -> Arc<LayerRef> {
         let hex: String = std::iter::repeat_n(digit, 64).collect();
-        LayerRef {
+        Arc::new(LayerRef {
             diff_id: DiffId::from_str(&format!("sha256:{hex}")).unwrap(),
             remote: None,
             created: created.map(str::to_owned),
-        }
+        })
     }
 
     fn entry(created: Option<&str>, empty_layer: bool) -> History {

@@ -371,7 +371,7 @@ impl Fetcher {
     }
 
     async fn unpacked(&self, snapshot: &Snapshot, progress: &Progress) -> Result<Vec<PathBuf>, FetchError> {
-        let known = |layer: &LayerRef| self.knows(&layer.diff_id);
+        let known = |layer: &Arc<LayerRef>| self.knows(&layer.diff_id);
         if let Some(trees) = snapshot.layers().iter().map(known).collect() {
             return Ok(trees);
         }

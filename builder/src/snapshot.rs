@@ -5,10 +5,11 @@ use std::sync::Arc;
 use kiln_cache::{DiffId, Key, KeyBuilder, LayerOrigin};
 use kiln_registry::{Descriptor, Reference};
 
-/// A file system as a chain of layers, bottom first. Cheap to clone.
+/// A file system as a chain of layers, bottom first. Cheap to clone, and to put a layer on: each step of a build has one, and
+/// those of a long chain share what they know of their layers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
-    layers: Arc<Vec<LayerRef>>,
+    layers: Arc<Vec<Arc<LayerRef>>>,
     identity: Identity,
 }
 
@@ -86,14 +87,15 @@ impl Remote {
 
 impl Snapshot {
     /// A snapshot of these layers, bottom first.
-    pub(crate) fn new(layers: Vec<LayerRef>) -> Self {
+    pub(crate) fn new(layers: Vec<impl Into<Arc<LayerRef>>>) -> Self {
+        let layers: Vec<Arc<LayerRef>> = layers.into_iter().map(Into::into).collect();
         let identity =
             layers.iter().fold(Identity::default(), |identity, layer| identity.with(&layer.diff_id));
         Self { layers: Arc::new(layers), identity }
     }
 
     /// The layers, bottom first.
-    pub(crate) fn layers(&self) -> &[LayerRef] {
+    pub(crate) fn layers(&self) -> &[Arc<LayerRef>] {
         &self.layers
     }
 
@@ -102,7 +104,7 @@ impl Snapshot {
         let mut layers = Vec::with_capacity(self.layers.len() + 1);
         layers.extend(self.layers.iter().cloned());
         let identity = self.identity.with(&layer.diff_id);
-        layers.push(layer);
+        layers.push(Arc::new(layer));
         Self { layers: Arc::new(layers), identity }
     }
 
