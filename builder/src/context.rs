@@ -12,6 +12,7 @@ use kiln_cache::{Draft, StoreError, Unpack, UseLock};
 use kiln_graph::op::Source;
 
 use crate::event::Progress;
+use crate::provenance::Material;
 use crate::shared::SharedCaches;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Kept, SourceError};
@@ -21,6 +22,8 @@ use crate::{Builder, Credentials};
 #[derive(Debug)]
 pub struct FetchedContext {
     path: PathBuf,
+    /// What it is, where that can be looked up by others.
+    material: Option<Material>,
     /// Removes what was unpacked.
     _draft: Option<Draft>,
     /// Keeps the layer that it is.
@@ -31,6 +34,11 @@ impl FetchedContext {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it is: the commit or the file, if it came from elsewhere.
+    pub fn material(&self) -> Option<&Material> {
+        self.material.as_ref()
     }
 }
 
@@ -97,7 +105,7 @@ impl Builder {
         let mut draft = self.store.layers().draft()?;
         draft.unpack(decoder(packing, &mut stream).map_err(ContextError::Archive)?, &Unpack::default())?;
         let path = draft.upper().to_owned();
-        Ok(Fetched::Context(FetchedContext { path, _draft: Some(draft), _in_use: in_use }))
+        Ok(Fetched::Context(FetchedContext { path, material: None, _draft: Some(draft), _in_use: in_use }))
     }
 
     /// A context from a web server or a repository.
@@ -115,16 +123,27 @@ impl Builder {
             Source::Git(git) => {
                 let name = format!("[internal] load git source {}", kiln_graph::redact(&git.remote));
                 let access = source::git::Access::of(credentials, git, &self.store)?;
-                let (layer, _) = source::git::load(kept, git, &access, &name, progress).await?;
+                let (commit, (layer, _)) =
+                    source::git::load_named(kept, git, &access, &name, progress).await?;
                 let path = self.tree(&layer)?;
-                Ok(Fetched::Context(FetchedContext { path, _draft: None, _in_use: in_use }))
+                let material = Some(Material::of_commit(Material::uri_of(git), &commit));
+                Ok(Fetched::Context(FetchedContext { path, material, _draft: None, _in_use: in_use }))
             }
             Source::Http(http) => {
                 let name = format!("[internal] load remote build context {}", kiln_graph::redact(&http.url));
                 let client = &self.client;
                 let (layer, _) = source::http::load(kept, client, http, &name, progress).await?;
                 let file = self.tree(&layer)?.join(&http.filename);
-                self.context_of(File::open(&file).map_err(ContextError::Read)?, limit)
+                let fetched = self.context_of(File::open(&file).map_err(ContextError::Read)?, limit)?;
+                let digest = source::http::digest(kept, http).await?;
+                let url = kiln_graph::redact(&http.url);
+                Ok(match fetched {
+                    Fetched::Context(context) => {
+                        let material = digest.map(|digest| Material::of_digest(url, &digest));
+                        Fetched::Context(FetchedContext { material, ..context })
+                    }
+                    Fetched::Dockerfile(text) => Fetched::Dockerfile(text),
+                })
             }
             _ => Err(ContextError::Unsupported),
         }

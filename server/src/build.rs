@@ -1,6 +1,7 @@
 //! One build that a client asked for: who watches it, what it has solved so far, what the client returned.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use kiln_builder::Bases;
@@ -12,6 +13,7 @@ use tonic::Status;
 use crate::api::control::{CacheOptions, Exporter};
 use crate::api::pb;
 use crate::caches::BuildCaches;
+use crate::export::made::Making;
 use crate::status::StatusLog;
 
 /// A file system that was solved, with the configuration that it was solved for.
@@ -48,6 +50,8 @@ pub(crate) struct Build {
     pub(crate) caches: OnceLock<CacheOptions>,
     /// Graphs that the client gave it by name when it began.
     pub(crate) inputs: OnceLock<HashMap<String, pb::Definition>>,
+    /// How what it makes was made.
+    pub(crate) making: Making,
     /// What is told to watchers.
     pub(crate) status: Arc<StatusLog>,
     /// Stops it.
@@ -55,6 +59,8 @@ pub(crate) struct Build {
     /// Images that no registry has, by the references that stand for them.
     known: Mutex<HashMap<String, Arc<Solved>>>,
     solved: Mutex<Vec<Arc<Solved>>>,
+    /// Directories that only this daemon has, and what the client calls what is in them.
+    names: Mutex<Vec<(String, String)>>,
     /// The shared caches of each image that was solved, by its id.
     shared: Mutex<HashMap<Digest, BuildCaches>>,
     returned: Mutex<Option<oneshot::Sender<Result<Outcome, Status>>>>,
@@ -78,10 +84,12 @@ impl Build {
             entitlements,
             caches: OnceLock::new(),
             inputs: OnceLock::new(),
+            making: Making::begin(),
             status: Arc::new(StatusLog::new(id)),
             cancel: CancellationToken::new(),
             known: Mutex::default(),
             solved: Mutex::default(),
+            names: Mutex::default(),
             shared: Mutex::default(),
             returned: Mutex::new(Some(sender)),
         };
@@ -97,6 +105,20 @@ impl Build {
     /// The shared caches that an image was solved with.
     pub(crate) fn caches_of(&self, image: &Digest) -> Option<BuildCaches> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
+    }
+
+    /// Has a directory that only this daemon has told by a name that the client knows.
+    pub(crate) fn call(&self, directory: &Path, name: String) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.push((directory.display().to_string(), name));
+    }
+
+    /// A text for the client, with the names that it knows.
+    pub(crate) fn in_known_names(&self, text: &mut String) {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for (directory, name) in names.iter() {
+            *text = text.replace(directory, name);
+        }
     }
 
     /// Lets the build know an image that no registry has.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kiln_builder::text;
 use tokio_stream::wrappers::{BroadcastStream, ReceiverStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -35,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
 /// The version of the Dockerfile language that is understood.
-const DOCKERFILE_VERSION: &str = "1.26.0";
+pub(crate) const DOCKERFILE_VERSION: &str = "1.26.0";
 
 /// The service.
 #[derive(Clone)]
@@ -173,6 +174,7 @@ impl Server {
             Err(refusal) => Err(refusal.clone()),
         };
         ending.with(result.clone()).await;
+        self.settle(under_way);
         tokio::spawn(async move {
             tokio::time::sleep(AFTERWARDS).await;
             drop(place);
@@ -180,9 +182,22 @@ impl Server {
         result
     }
 
+    /// Makes what a build has left behind survive a crash of the machine. Its client does not wait for that, which may take
+    /// as long as the disk has something to write; a daemon that stops does.
+    fn settle(&self, under_way: Result<UnderWay, Status>) {
+        let (builder, log) = (self.builder.clone(), Arc::clone(&self.log));
+        tokio::spawn(async move {
+            if let Err(error) = builder.make_durable().await {
+                log(&format!("warning: what was built may be lost in a crash: {}", text::chain(&error)));
+            }
+            drop(under_way);
+        });
+    }
+
     /// Begins a build, if it may.
     fn begin(&self, request: &SolveRequest) -> Result<UnderWay, Status> {
         unmet::check(request)?;
+        export::check(&exporters(request), &request.frontend_attrs)?;
         entitlements::check(&request.entitlements, &self.entitlements)?;
         Running::begin(&self.running)
     }

@@ -48,9 +48,10 @@ impl Drop for Ending {
 async fn record(history: Arc<History>, log: Log, build: Arc<Build>, result: BuildResult) {
     build.status.finish().await;
     let messages = build.status.kept();
-    let id = build.id.clone();
-    let written =
-        beside(move || history.end(&id, result.as_ref(), &messages).map_err(|error| unreadable(&error)));
+    let (id, made) = (build.id.clone(), build.making.results());
+    let written = beside(move || {
+        history.end(&id, result.as_ref(), &messages, &made).map_err(|error| unreadable(&error))
+    });
     if let Err(status) = written.await {
         // The build itself is what it is.
         log(&format!("warning: build {} has no record: {}", build.id, status.message()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_graph::op::{Exec, ExecMount, LayoutImage, Network, Op, Source};
+use kiln_graph::op::{Exec, ExecMount, Git, LayoutImage, Network, Op, Source};
 use kiln_graph::plan::Plan;
 use kiln_graph::{Graph, VertexId, redact};
 use kiln_registry::Reference;
@@ -26,6 +26,12 @@ impl Material {
     pub(crate) fn of_digest(uri: String, digest: &str) -> Self {
         let (algorithm, digest) = digest.split_once(':').unwrap_or(("sha256", digest));
         Self { uri, algorithm: algorithm.to_owned(), digest: digest.to_owned() }
+    }
+
+    /// What a repository is called.
+    pub(crate) fn uri_of(git: &Git) -> String {
+        let reference = git.reference.as_ref().map(|text| format!("#{text}")).unwrap_or_default();
+        format!("{}{reference}", redact(&git.remote))
     }
 
     /// A commit.
@@ -86,6 +92,13 @@ impl Capture {
         self.locals.push(name.to_owned());
         self.locals.sort();
         self.locals.dedup();
+        self
+    }
+
+    /// Takes back that a directory was read: it was no directory of the one who builds.
+    #[must_use]
+    pub fn without_local(mut self, name: &str) -> Self {
+        self.locals.retain(|local| local != name);
         self
     }
 

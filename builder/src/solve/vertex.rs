@@ -88,9 +88,7 @@ async fn source(solve: &Solve, id: VertexId, vertex: &Vertex, source: &Source) -
         Source::Git(git) => {
             let access = source::git::Access::of(&solve.credentials, git, store)?;
             let (commit, loaded) = source::git::load_named(kept, git, &access, name, progress).await?;
-            let reference = git.reference.as_ref().map(|text| format!("#{text}")).unwrap_or_default();
-            let uri = format!("{}{reference}", redact(&git.remote));
-            solve.bases.fetched(Material::of_commit(uri, &commit));
+            solve.bases.fetched(Material::of_commit(Material::uri_of(git), &commit));
             Ok(loaded_layer(solve, loaded))
         }
     }

@@ -155,6 +155,7 @@ struct Resolved {
 }
 
 /// The commit as a file system, and whether anything was fetched for it.
+#[cfg(test)]
 pub(crate) async fn load(
     kept: Kept<'_>,
     source: &Git,
@@ -165,7 +166,7 @@ pub(crate) async fn load(
     Ok(load_named(kept, source, access, name, progress).await?.1)
 }
 
-/// The same with the commit's name before it.
+/// The commit's name, the commit as a file system, and whether anything was fetched for it.
 pub(crate) async fn load_named(
     kept: Kept<'_>,
     source: &Git,

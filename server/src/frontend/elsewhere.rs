@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use kiln_builder::provenance::Material;
 use kiln_builder::{Builder, Credentials, Fetched, FetchedContext, Progress};
 use kiln_graph::op::Source;
 use tokio::sync::mpsc;
@@ -29,7 +30,14 @@ pub(super) struct Elsewhere {
     /// The context.
     pub(super) context: PathBuf,
     /// Keeps both.
-    _fetched: FetchedContext,
+    fetched: Box<FetchedContext>,
+}
+
+impl Elsewhere {
+    /// What the context is, where that can be looked up.
+    pub(super) fn material(&self) -> Option<Material> {
+        self.fetched.material().cloned()
+    }
 }
 
 /// What the attributes name.
@@ -67,7 +75,7 @@ pub(super) async fn fetch(
                 Some(path) => beneath(&root, path)?,
                 None => root.clone(),
             };
-            Ok(Some(Found::Context(Elsewhere { root, context, _fetched: fetched })))
+            Ok(Some(Found::Context(Elsewhere { root, context, fetched: Box::new(fetched) })))
         }
     }
 }
@@ -104,7 +112,7 @@ async fn uploaded(
         match incoming.message().await {
             Ok(Some(message)) => {
                 total += message.data.len() as u64;
-                step.progress("transferring context", total, None);
+                step.progress("transferring context:", total, None);
                 if sender.send(Ok(message.data)).await.is_err() {
                     break Ok(());
                 }
@@ -119,7 +127,6 @@ async fn uploaded(
     drop(sender);
     let kept = kept.await.map_err(|_| Status::internal("a task ended without a result"))?;
     streamed?;
-    step.progress("transferring context", total, Some(total));
     match kept {
         Ok(fetched) => {
             step.done();

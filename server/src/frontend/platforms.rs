@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
+use kiln_builder::provenance::{Capture, ConfigFile};
 use kiln_builder::{Bases, BuildRequest, Progress, RequireCached};
 use kiln_graph::lower::lower;
 use kiln_graph::op::{Op, Source};
@@ -20,6 +21,7 @@ use super::{credentials, options, paths, report};
 use crate::build::Solved;
 use crate::caches::{self, BuildCaches};
 use crate::contexts::Synced;
+use crate::export::made::Made;
 use crate::failure::told;
 use crate::progress::{ToldAll, for_platform};
 
@@ -65,7 +67,7 @@ impl Work<'_> {
         let target = platform.as_deref().unwrap_or(self.server.platform.as_str());
         let places = caches::of(self.server, self.build, &self.session, self.attributes).await?;
         // The caches are there until they are written, and keep their progress: nobody waits for its end.
-        let (caches_progress, _) = crate::progress::of_caches(self.build, places.names());
+        let (caches_progress, _) = crate::progress::of(self.build);
         let shared = places.start(&self.builder, target, &caches_progress)?;
         let (progress, told_all) = crate::progress::of_builder(self.build, shown.as_deref());
         let policy = options::policy(self.attributes)?;
@@ -92,6 +94,7 @@ impl Work<'_> {
         });
         self.build.status.learn(commands.collect());
         let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let (planned, known) = (plan.clone(), bases.clone());
         let request = BuildRequest {
             credentials: credentials::of(&self.session, &plan, agents.path()).await?,
             contexts: self.directories(synced),
@@ -114,9 +117,26 @@ impl Work<'_> {
         let record = solved.map_err(|error| self.report.failed(self.build, &error))?;
         fetched.map_err(|error| told(Code::Unknown, &error))?;
         self.build.keep_caches(&record.id, shared);
+        self.build.making.note(&record, self.made(Capture::of(&planned, &known)));
         let config = self.builder.images().config(&record).map_err(|error| told(Code::Internal, &error))?;
         let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
         Ok(Arc::new(Solved { record, config }))
+    }
+
+    /// How an image was made, for statements about it.
+    fn made(&self, capture: Capture) -> Made {
+        let capture = match &self.context {
+            MainContext::Client => capture.with_local(&self.names.dockerfile),
+            MainContext::Fetched(elsewhere) => {
+                let capture = capture.without_local(Source::MAIN_CONTEXT);
+                elsewhere.material().into_iter().fold(capture, Capture::with_material)
+            }
+            MainContext::Absent => capture,
+        };
+        let config =
+            ConfigFile { filename: self.names.filename.clone(), text: self.report.source.text.clone() };
+        let args = self.attributes.clone().into_iter().collect();
+        Made { capture, frontend: super::DOCKERFILE.to_owned(), args, config: Some(config) }
     }
 
     /// Where the builder finds what the plans read.

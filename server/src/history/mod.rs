@@ -1,7 +1,7 @@
 //! What became of builds, for clients that ask later: one small record and one log each, in files of their own.
 //!
 //! A record gets its name when it is complete; what is damaged is as if it had not been. The newest are kept, and those
-//! that a client pinned. Logs are blobs by digest, which [`content`] serves. Called by the control service.
+//! that a client pinned. Logs and provenances are blobs by digest, which [`content`] serves. Called by the control service.
 
 pub(crate) mod content;
 
@@ -20,6 +20,7 @@ use crate::api::control::{
     Descriptor, Exporter, SolveRequest, StatusResponse, UpdateBuildHistoryRequest,
 };
 use crate::api::google::rpc::Status as Detailed;
+use crate::export::made::Results;
 use crate::status::now;
 
 /// Records that are kept beside those that are pinned.
@@ -34,9 +35,14 @@ const BEHIND: usize = 256;
 /// The type of a log: messages of progress, each after its length.
 const LOG_TYPE: &str = "application/vnd.buildkit.status.v0";
 
+/// The type of a statement's content, and where its own type stands.
+const STATEMENT_TYPE: &str = "application/vnd.in-toto+json";
+const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+
 /// Ends of the names of files.
 const RECORD: &str = "record";
 const LOG: &str = "log";
+const STATEMENT: &str = "statement";
 
 /// The builds of one store.
 #[derive(Debug)]
@@ -62,7 +68,13 @@ impl History {
     }
 
     /// A build has ended. Blocks.
-    pub(crate) fn end(&self, build: &str, ended: Ended<'_>, messages: &[StatusResponse]) -> io::Result<()> {
+    pub(crate) fn end(
+        &self,
+        build: &str,
+        ended: Ended<'_>,
+        messages: &[StatusResponse],
+        made: &Results,
+    ) -> io::Result<()> {
         let Some(mut record) = self.locked().remove(build) else { return Ok(()) };
         record.completed_at = Some(now());
         match ended {
@@ -75,6 +87,7 @@ impl History {
         count(&mut record, messages);
         std::fs::create_dir_all(&self.directory)?;
         record.logs = Some(self.write_log(messages)?);
+        self.write_results(&mut record, made)?;
         self.write(&record)?;
         self.tell(EventType::Complete, record);
         self.forget()
@@ -136,7 +149,11 @@ impl History {
         let Some(hex) = hex.filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())) else {
             return Ok(None);
         };
-        found(std::fs::read(self.directory.join(format!("{hex}.{LOG}"))))
+        let file = |ending| found(std::fs::read(self.directory.join(format!("{hex}.{ending}"))));
+        Ok(match file(LOG)? {
+            Some(bytes) => Some(bytes),
+            None => file(STATEMENT)?,
+        })
     }
 
     /// All records, the newest first.
@@ -177,14 +194,38 @@ impl History {
             bytes.extend_from_slice(&u32::try_from(encoded.len()).map_err(io::Error::other)?.to_le_bytes());
             bytes.extend_from_slice(&encoded);
         }
-        let hex = hex(&bytes);
-        self.put(&self.directory.join(format!("{hex}.{LOG}")), &bytes)?;
+        self.write_blob(&bytes, LOG, LOG_TYPE)
+    }
+
+    fn write_blob(&self, bytes: &[u8], ending: &str, media_type: &str) -> io::Result<Descriptor> {
+        let hex = hex(bytes);
+        self.put(&self.directory.join(format!("{hex}.{ending}")), bytes)?;
         Ok(Descriptor {
-            media_type: LOG_TYPE.to_owned(),
+            media_type: media_type.to_owned(),
             digest: format!("sha256:{hex}"),
             size: i64::try_from(bytes.len()).map_err(io::Error::other)?,
             ..Descriptor::default()
         })
+    }
+
+    /// What the build made: the outputs, and the provenance of each image.
+    fn write_results(&self, record: &mut BuildHistoryRecord, made: &Results) -> io::Result<()> {
+        for (platform, kind, bytes) in &made.provenances {
+            let mut statement = self.write_blob(bytes, STATEMENT, STATEMENT_TYPE)?;
+            statement.annotations.insert(PREDICATE_TYPE.to_owned(), kind.clone());
+            let result = if platform.is_empty() {
+                record.result.get_or_insert_default()
+            } else {
+                record.results.entry(platform.clone()).or_default()
+            };
+            result.attestations.push(statement);
+        }
+        for (number, descriptor) in &made.descriptors {
+            let result = record.result.get_or_insert_default();
+            result.result_deprecated.get_or_insert_with(|| descriptor.clone());
+            result.results.insert(*number, descriptor.clone());
+        }
+        Ok(())
     }
 
     fn write(&self, record: &BuildHistoryRecord) -> io::Result<()> {
@@ -199,10 +240,13 @@ impl History {
 
     fn remove(&self, record: &BuildHistoryRecord) -> io::Result<()> {
         found(std::fs::remove_file(self.path(&record.r#ref)))?;
-        let digest = record.logs.as_ref().and_then(|logs| logs.digest.strip_prefix("sha256:"));
-        digest.map_or(Ok(()), |hex| {
-            found(std::fs::remove_file(self.directory.join(format!("{hex}.{LOG}")))).map(drop)
-        })
+        let results = record.result.iter().chain(record.results.values());
+        let statements = results.flat_map(|result| &result.attestations).map(|blob| (blob, STATEMENT));
+        for (blob, ending) in record.logs.iter().map(|blob| (blob, LOG)).chain(statements) {
+            let Some(hex) = blob.digest.strip_prefix("sha256:") else { continue };
+            found(std::fs::remove_file(self.directory.join(format!("{hex}.{ending}"))))?;
+        }
+        Ok(())
     }
 
     /// Removes the oldest records.

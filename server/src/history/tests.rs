@@ -41,7 +41,14 @@ fn a_build_is_there_while_it_runs_and_afterwards() {
     let (_, later) = history.listen(&BuildHistoryRequest::default()).unwrap();
     history.begin(begun("../one"));
     assert_eq!(all(&history)[0].0, EventType::Started);
-    history.end("../one", Ok(&HashMap::from([("k".to_owned(), "v".to_owned())])), &messages()).unwrap();
+    history
+        .end(
+            "../one",
+            Ok(&HashMap::from([("k".to_owned(), "v".to_owned())])),
+            &messages(),
+            &Results::default(),
+        )
+        .unwrap();
 
     let again = History::new(directory.path().join("history"));
     let (kind, record) = all(&again).remove(0);
@@ -69,7 +76,7 @@ fn old_records_go_unless_they_are_pinned() {
     for number in 0..=KEPT {
         let name = format!("b{number}");
         history.begin(begun(&name));
-        history.end(&name, Err(&failed), &[]).unwrap();
+        history.end(&name, Err(&failed), &[], &Results::default()).unwrap();
         if number == 0 {
             let pin = UpdateBuildHistoryRequest { r#ref: name, pinned: true, ..Default::default() };
             history.update(&pin).unwrap();
@@ -79,7 +86,7 @@ fn old_records_go_unless_they_are_pinned() {
     assert_eq!(kept.len(), KEPT + 1);
     assert_eq!(kept[0].1.error.as_ref().unwrap().message, "why");
     history.begin(begun("last"));
-    history.end("last", Err(&failed), &[]).unwrap();
+    history.end("last", Err(&failed), &[], &Results::default()).unwrap();
     let names: Vec<_> = all(&history).into_iter().map(|(_, record)| record.r#ref).collect();
     assert!(names.contains(&"b0".to_owned()) && !names.contains(&"b1".to_owned()), "{names:?}");
     let delete = UpdateBuildHistoryRequest { r#ref: "b0".to_owned(), delete: true, ..Default::default() };
@@ -92,8 +99,34 @@ fn a_damaged_record_is_none() {
     let directory = tempfile::tempdir().unwrap();
     let history = History::new(directory.path().to_owned());
     history.begin(begun("one"));
-    history.end("one", Err(&Status::unknown("why")), &messages()).unwrap();
+    history.end("one", Err(&Status::unknown("why")), &messages(), &Results::default()).unwrap();
     std::fs::write(history.path("one"), [0xff; 9]).unwrap();
     assert_eq!(all(&history), []);
     assert!(history.log("one").unwrap().is_none());
+}
+
+#[test]
+fn what_a_build_made_is_kept_with_its_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().to_owned());
+    let statement = |platform: &str, text: &str| {
+        (platform.to_owned(), "https://slsa.dev/provenance/v1".to_owned(), text.as_bytes().to_vec())
+    };
+    let output = Descriptor { digest: "sha256:2".to_owned(), ..Descriptor::default() };
+    let made = Results {
+        provenances: vec![statement("", "{}"), statement("linux/amd64", "{\"a\":1}")],
+        descriptors: vec![(0, output.clone()), (1, Descriptor::default())],
+    };
+    history.begin(begun("one"));
+    history.end("one", Ok(&HashMap::new()), &messages(), &made).unwrap();
+    let record = all(&history).remove(0).1;
+    let result = record.result.as_ref().unwrap();
+    assert_eq!((result.results.len(), result.result_deprecated.as_ref()), (2, Some(&output)));
+    let own = &record.results["linux/amd64"].attestations[0];
+    assert_eq!(own.annotations[PREDICATE_TYPE], "https://slsa.dev/provenance/v1");
+    assert_eq!(history.blob(&own.digest).unwrap().unwrap(), b"{\"a\":1}");
+    assert_eq!(history.blob(&result.attestations[0].digest).unwrap().unwrap(), b"{}");
+    let delete = UpdateBuildHistoryRequest { r#ref: "one".to_owned(), delete: true, ..Default::default() };
+    history.update(&delete).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing of it is left");
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kiln_builder::provenance::Capture;
 use kiln_builder::{Bases, BuildError, BuildRequest, Builder, Progress, PullPolicy, RequireCached};
 use kiln_cache::ImageRecord;
 use kiln_graph::image::{ContainerConfig, ImageConfig};
@@ -21,6 +22,7 @@ use super::{Definition, Lowered, lower};
 use crate::api::pb;
 use crate::build::{Build, Outcome, Solved};
 use crate::caches::{self, BuildCaches};
+use crate::export::made;
 use crate::failure::{self, told};
 use crate::frontend::credentials;
 use crate::server::Server;
@@ -67,7 +69,7 @@ pub(crate) async fn result_of(
 pub(super) struct Work<'a> {
     pub(super) server: &'a Server,
     pub(super) build: &'a Arc<Build>,
-    attributes: &'a HashMap<String, String>,
+    pub(super) attributes: &'a HashMap<String, String>,
     pub(super) session: Session,
     pub(super) builder: Builder,
     pub(super) progress: Progress,
@@ -115,10 +117,12 @@ impl Work<'_> {
         let contexts = synced.iter().map(|(name, synced)| (name.clone(), synced.path().to_owned()));
         let plan = Plan { graph, target, config: configuration(&platform), platform };
         let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let bases = self.bases(&plan, pulls).await?;
+        let (planned, known) = (plan.clone(), bases.clone());
         let request = BuildRequest {
             credentials: credentials::of(&self.session, &plan, agents.path()).await?,
             contexts: contexts.collect::<BTreeMap<String, PathBuf>>(),
-            bases: self.bases(&plan, pulls).await?,
+            bases,
             plan,
             project: format!("{} llb", self.session.shared_key),
             require_cached: RequireCached::Nothing,
@@ -128,6 +132,8 @@ impl Work<'_> {
         };
         let record = self.builder.build(request, &self.progress).await;
         let record = record.map_err(|error| self.failed(&error, made))?;
+        let capture = Capture::of(&planned, &known);
+        self.build.making.note(&record, made::Made { capture, ..made::Made::default() });
         if shared.is_passing() {
             let fetched = self.builder.images().fetch(&record, &self.progress).await;
             fetched.map_err(|error| told(Code::Unknown, &error))?;

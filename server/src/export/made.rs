@@ -1,0 +1,118 @@
+//! How the images of a build were made: what statements about them are written from, kept until the build is over.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kiln_builder::provenance::{Capture, ConfigFile, Invocation};
+use kiln_cache::{DiffId, ImageRecord};
+
+use crate::api::control::Descriptor;
+
+/// The argument that dates a build.
+const EPOCH: &str = "build-arg:SOURCE_DATE_EPOCH";
+
+/// How one image was made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Made {
+    /// What it was made of.
+    pub(crate) capture: Capture,
+    /// Which frontend was asked; none where a client sent a graph.
+    pub(crate) frontend: String,
+    /// What it was asked.
+    pub(crate) args: BTreeMap<String, String>,
+    /// The Dockerfile.
+    pub(crate) config: Option<ConfigFile>,
+}
+
+impl Made {
+    /// The time that the build was asked to bear.
+    pub(super) fn epoch(&self) -> Option<i64> {
+        self.args.get(EPOCH)?.parse().ok()
+    }
+}
+
+/// An image by what it is on the disk: a client may give it another configuration, and with it another id.
+type Key = (String, Vec<DiffId>);
+
+/// What a build has made, and what is written down about that when it is over.
+#[derive(Debug)]
+pub(crate) struct Making {
+    started: Timestamp,
+    made: Mutex<HashMap<Key, Made>>,
+    results: Mutex<Results>,
+}
+
+/// What is kept of a build's results.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Results {
+    /// Provenances, with their types, by platform; one without a name where there is only one image.
+    pub(crate) provenances: Vec<(String, String, Vec<u8>)>,
+    /// What the outputs are, by their numbers.
+    pub(crate) descriptors: Vec<(i64, Descriptor)>,
+}
+
+impl Making {
+    /// A build begins.
+    pub(crate) fn begin() -> Self {
+        Self { started: Timestamp::now(), made: Mutex::default(), results: Mutex::default() }
+    }
+
+    /// Notes how an image was made; the first time counts, for later ones take it from there.
+    pub(crate) fn note(&self, record: &ImageRecord, made: Made) {
+        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(key(record)).or_insert(made);
+    }
+
+    /// How an image was made, with what went into it from other parts of the build: whatever is none of its results.
+    pub(super) fn of(&self, record: &ImageRecord, results: &[ImageRecord]) -> Made {
+        let results: Vec<Key> = results.iter().map(key).collect();
+        let all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = all.get(&key(record)).cloned().unwrap_or_default();
+        for (_, part) in all.iter().filter(|(key, _)| !results.contains(key)) {
+            made.capture.merge(&part.capture);
+        }
+        made
+    }
+
+    /// What was asked for and when.
+    pub(super) fn invocation(
+        &self,
+        id: &str,
+        made: &Made,
+        root: &HashMap<String, String>,
+        platform: &str,
+    ) -> Invocation {
+        let sorted: BTreeMap<String, String> = root.clone().into_iter().collect();
+        let is_other = sorted != made.args;
+        Invocation {
+            id: id.to_owned(),
+            frontend: made.frontend.clone(),
+            args: made.args.clone(),
+            root: is_other.then_some(sorted),
+            config: made.config.clone(),
+            started: self.started,
+            finished: Timestamp::now(),
+            platform: platform.to_owned(),
+            dockerfile_version: if made.frontend.is_empty() {
+                String::new()
+            } else {
+                crate::control::DOCKERFILE_VERSION.to_owned()
+            },
+        }
+    }
+
+    /// Keeps what the history is to know.
+    pub(super) fn keep(&self, change: impl FnOnce(&mut Results)) {
+        change(&mut self.results.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What the history is to know.
+    pub(crate) fn results(&self) -> Results {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn key(record: &ImageRecord) -> Key {
+    (record.platform.clone(), record.layers.clone())
+}
