@@ -282,16 +282,31 @@ impl<'a> Delta<'a> {
                 above = dir.parent();
             }
         }
+        let emptied = self.emptied()?;
         self.changes.append(&mut parents);
         self.fill_times()?;
         let removed = self.removed;
         let written = |(path, change): (LayerPath, Change)| {
-            let opaque = change.kind == ItemKind::Directory && removed.contains(&path);
+            let opaque =
+                change.kind == ItemKind::Directory && (removed.contains(&path) || emptied.contains(&path));
             (path, if opaque { Written::Opaque(change) } else { Written::Change(change) })
         };
         let mut sorted: BTreeMap<LayerPath, Written> = self.changes.into_iter().map(written).collect();
         sorted.extend(gone.into_iter().map(|path| (path, Written::Gone)));
         Ok(sorted)
+    }
+
+    /// Directories that took the place of something that had taken the place of one of the root's: what the root has in
+    /// there would show through.
+    fn emptied(&self) -> Result<BTreeSet<LayerPath>, FileError> {
+        let mut emptied = BTreeSet::new();
+        for path in self.replacing.iter().filter(|path| !self.hidden(path)) {
+            let node = self.base.lookup(&path.absolute())?;
+            if node.is_some_and(|node| node.kind == NodeKind::Directory) {
+                emptied.insert(path.clone());
+            }
+        }
+        Ok(emptied)
     }
 
     fn base_directory(&self, dir: &LayerPath) -> Result<Change, FileError> {

@@ -110,6 +110,22 @@ fn a_name_that_is_a_link_is_replaced() {
     assert!(!found.contains_key("usr/lib"), "the base's own link is not followed either: {found:?}");
 }
 
+/// In the base, `data` is a directory with the file `old`.
+#[test]
+fn a_directory_that_was_something_else_in_between_is_empty() {
+    let bench = Bench::new();
+    let members = [
+        Member(FILE, b"data", b""),
+        Member(tar::EntryType::Directory, b"data", b""),
+        Member(FILE, b"data/new", b""),
+    ];
+    let info = add(&bench, "/", &members).unwrap();
+    let tree = bench.store.layers().tree(&info.diff_id).unwrap().unwrap();
+    let mut found = BTreeMap::new();
+    describe(&View::new(&[bench.base[0].clone(), tree]).unwrap(), Path::new("/data"), &mut found);
+    expect(&found, &[("data/new", "4755 0:0 evil")]);
+}
+
 #[test]
 fn hard_links_reach_nothing_that_the_archive_does_not_hold() {
     for target in [&b"/etc/passwd"[..], b"../../../../etc/passwd", b"../etc/passwd", b"nowhere", b""] {
