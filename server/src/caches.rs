@@ -55,8 +55,6 @@ pub(crate) struct Places {
     imports: Vec<CachePlace>,
     exports: Vec<CacheExport>,
     kept: Kept,
-    /// Directories of this daemon, and what the client calls what is in them.
-    names: Vec<(String, String)>,
     warnings: Vec<String>,
 }
 
@@ -76,11 +74,6 @@ pub(crate) struct BuildCaches {
 }
 
 impl Places {
-    /// Names that mean nothing to the client, with those that do.
-    pub(crate) fn names(&self) -> Vec<(String, String)> {
-        self.names.clone()
-    }
-
     /// Opens the caches, and begins to read those that are read.
     pub(crate) fn start(
         self,
@@ -107,7 +100,7 @@ pub(crate) async fn of(
     let mut places = Places::default();
     for entry in imports(build, attributes)? {
         if entry.kind == "local" {
-            match places.fetch(server, session, &entry).await {
+            match places.fetch(server, build, session, &entry).await {
                 Ok(()) => {}
                 // A cache that cannot be had is none.
                 Err(status) => {
@@ -122,7 +115,7 @@ pub(crate) async fn of(
     for entry in exports(build, attributes) {
         let target = match entry.kind.as_str() {
             "inline" => CacheTarget::Inline,
-            "local" => places.make(server, &entry)?,
+            "local" => places.make(server, build, &entry)?,
             _ => {
                 let (location, access) = place(&entry, "export")?;
                 CacheTarget::Place(Box::new(CachePlace { location, access }))
@@ -135,14 +128,20 @@ pub(crate) async fn of(
 
 impl Places {
     /// Copies a cache out of a directory of the client's.
-    async fn fetch(&mut self, server: &Server, session: &Session, entry: &Entry) -> Result<(), Status> {
+    async fn fetch(
+        &mut self,
+        server: &Server,
+        build: &Build,
+        session: &Session,
+        entry: &Entry,
+    ) -> Result<(), Status> {
         let (source, root) = (entry.required("src", "import")?, entry.required("digest", "import")?);
         let root = digest(root)?;
         let directory = server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
         let store = ContentStore::new(session, format!("local:{source}"));
         store.layout(&root, directory.path(), |_| true).await?;
         let path = directory.path().to_owned();
-        self.names.push((path.display().to_string(), format!("local:{source}")));
+        build.call(&path, format!("local:{source}"));
         let location = Location::Directory { path, tag: LATEST.to_owned(), digest: Some(root.to_string()) };
         self.imports.push(CachePlace { location, access: None });
         self.kept.directories.push(directory);
@@ -150,11 +149,11 @@ impl Places {
     }
 
     /// A directory that goes to the client when the cache is in it.
-    fn make(&mut self, server: &Server, entry: &Entry) -> Result<CacheTarget, Status> {
+    fn make(&mut self, server: &Server, build: &Build, entry: &Entry) -> Result<CacheTarget, Status> {
         let destination = entry.required("dest", "export")?;
         let directory = server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
         let path = directory.path().to_owned();
-        self.names.push((path.display().to_string(), format!("local:{destination}")));
+        build.call(&path, format!("local:{destination}"));
         self.kept.local.push((format!("local:{destination}"), path.clone()));
         self.kept.directories.push(directory);
         let location = Location::Directory { path, tag: LATEST.to_owned(), digest: None };

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -17,9 +18,13 @@ pub(crate) struct Contexts {
     root: PathBuf,
 }
 
-/// A directory for one build.
+/// A directory for one build. Its clones are the same one: it is given up when nobody has any of them, so that a build which
+/// ends early does not take it from a thread that still writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Synced(Arc<Place>);
+
 #[derive(Debug)]
-pub(crate) struct Synced {
+struct Place {
     path: PathBuf,
     _temporary: Option<TempDir>,
     /// Locked for as long as this is used.
@@ -27,9 +32,19 @@ pub(crate) struct Synced {
 }
 
 impl Synced {
+    /// One that is empty and goes away by itself, for a few small files.
+    pub(crate) fn passing() -> io::Result<Self> {
+        tempfile::tempdir().map(Self::temporary)
+    }
+
+    fn temporary(directory: TempDir) -> Self {
+        let path = directory.path().to_owned();
+        Self(Arc::new(Place { path, _temporary: Some(directory), _lock: None }))
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.0.path
     }
 }
 
@@ -66,11 +81,11 @@ fn open(root: &Path, place: &str) -> io::Result<Synced> {
     let lock = File::create(root.join(format!("{name}.lock")))?;
     if lock.try_lock().is_err() {
         let temporary = tempfile::Builder::new().prefix("once-").tempdir_in(root)?;
-        return Ok(Synced { path: temporary.path().to_owned(), _temporary: Some(temporary), _lock: None });
+        return Ok(Synced::temporary(temporary));
     }
     let path = root.join(name);
     std::fs::create_dir_all(&path)?;
-    Ok(Synced { path, _temporary: None, _lock: Some(lock) })
+    Ok(Synced(Arc::new(Place { path, _temporary: None, _lock: Some(lock) })))
 }
 
 #[cfg(test)]
@@ -89,5 +104,23 @@ mod tests {
         drop((first, second));
         assert_eq!(contexts.open("key", "context").await.unwrap().path(), kept);
         assert_ne!(contexts.open("ke", "ycontext").await.unwrap().path(), kept);
+    }
+
+    #[tokio::test]
+    async fn a_place_is_taken_for_as_long_as_anybody_writes() {
+        let root = tempfile::tempdir().unwrap();
+        let contexts = Contexts::new(root.path().join("contexts"));
+        let first = contexts.open("key", "context").await.unwrap();
+        let (writer, kept) = (first.clone(), first.path().to_owned());
+        drop(first);
+        let other = contexts.open("key", "context").await.unwrap();
+        assert_ne!(other.path(), kept);
+        drop(writer);
+        assert_eq!(contexts.open("key", "context").await.unwrap().path(), kept);
+        let (once, writer) = (other.path().to_owned(), other.clone());
+        drop(other);
+        assert!(once.exists());
+        drop(writer);
+        assert!(!once.exists());
     }
 }

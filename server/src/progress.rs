@@ -30,7 +30,16 @@ pub(crate) const LOAD_CONTEXT: &str = "[internal] load build context";
 
 /// Progress that is told to whoever watches the build.
 pub(crate) fn of(build: &Arc<Build>) -> (Progress, ToldAll) {
-    told(build, Some)
+    let known = Arc::clone(build);
+    told(build, move |mut event| {
+        if let Event::Started { name: text, .. }
+        | Event::Note { text, .. }
+        | Event::Failed { message: text, .. } = &mut event
+        {
+            known.in_known_names(text);
+        }
+        Some(event)
+    })
 }
 
 /// The progress of a builder. With a platform, the steps of the Dockerfile have it in their names.
@@ -46,22 +55,6 @@ pub(crate) fn of_builder(build: &Arc<Build>, platform: Option<&str>) -> (Progres
             Some(Event::Started { step, name: for_platform(name, platform.as_deref()) })
         }
         event => step_of(&event).is_none_or(|step| !hidden.contains(&step)).then_some(event),
-    })
-}
-
-/// The progress of shared caches, some of which are in directories that only this daemon has: they are told by the names
-/// that the client knows, which come second.
-pub(crate) fn of_caches(build: &Arc<Build>, names: Vec<(String, String)>) -> (Progress, ToldAll) {
-    told(build, move |mut event| {
-        if let Event::Started { name: text, .. }
-        | Event::Note { text, .. }
-        | Event::Failed { message: text, .. } = &mut event
-        {
-            for (path, name) in &names {
-                *text = text.replace(path, name);
-            }
-        }
-        Some(event)
     })
 }
 

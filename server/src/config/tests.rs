@@ -67,7 +67,7 @@ fn a_whole_file_is_read() {
     assert_eq!(oci.labels["foo"], "bar");
     assert_eq!(oci.policies[0].keep_bytes, Some(Space::Bytes(512_000_000)));
     assert_eq!(oci.policies[0].keep_duration.unwrap().0.as_secs(), 48 * 3600);
-    assert_eq!((oci.policies[1].all, oci.policies[1].max_used), (true, Some(Space::Percent(20))));
+    assert_eq!((oci.policies[1].all, oci.policies[1].max_used_space), (true, Some(Space::Percent(20))));
     let hub = &config.registry["docker.io"];
     assert_eq!(hub.mirrors, ["mirror.example:5000", "other.example/proxy"]);
     assert!(hub.http && hub.insecure);
@@ -110,7 +110,9 @@ fn a_missing_or_wrong_file_is_named() {
     let error = Config::read(&path).unwrap_err().to_string();
     assert_eq!(
         error,
-        format!("the configuration {name} is wrong at line 2: invalid type: integer `1`, expected a boolean")
+        format!(
+            "the configuration {name} is wrong at line 2 (`debug = 1`): invalid type: integer `1`, expected a boolean"
+        )
     );
 }
 
@@ -126,10 +128,37 @@ fn names_are_asked_where_the_file_says() {
     let all = DnsConfig {
         nameservers: vec!["1.1.1.1".into()],
         options: vec!["edns0".into()],
-        search: vec!["a.example".into(), "b.example".into()],
+        search_domains: vec!["a.example".into(), "b.example".into()],
     };
     assert_eq!(
         all.resolv_conf(machine),
         "# by hand\nsearch a.example b.example\nnameserver 1.1.1.1\noptions edns0\n"
     );
+}
+
+#[test]
+fn keys_that_nobody_has_are_refused_and_others_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("buildkitd.toml");
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path).map(|(_, unused)| unused)
+    };
+    assert_eq!(read("[worker.oci]\nsnapshotter = \"auto\"\n").unwrap(), ["worker.oci.snapshotter"]);
+    assert_eq!(
+        read("[system]\nplatformsCacheMaxAge = \"1h\"\n[registry.\"a.b:1\"]\ntlsconfigdir = [\"/x\"]\n")
+            .unwrap()
+            .len(),
+        2
+    );
+    for (text, key) in [
+        ("debg = true\n", "debg"),
+        ("[worker.oci]\nmaxParallelism = 4\n", "worker.oci.maxParallelism"),
+        ("[registry.\"a.b:1\"]\ninsecur = true\n", "registry.a.b:1.insecur"),
+        ("[[worker.oci.gcpolicy]]\nkeepduration = 4\n", "worker.oci.gcpolicy.0.keepduration"),
+        ("[workers.oci]\n", "workers"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{key}`")), "{error}");
+    }
 }

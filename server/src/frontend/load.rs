@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use kiln_builder::event::Step;
 use kiln_builder::{Builder, Credentials, Progress};
 use kiln_parser::dockerignore;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::elsewhere::{self, Elsewhere, Found};
@@ -19,6 +23,10 @@ pub(super) const MAX_DOCKERFILE: u64 = 16 << 20;
 
 /// The file of a context that says what is no part of it.
 const IGNORE: &str = ".dockerignore";
+
+/// How a transfer of a context is told, and how often.
+const TRANSFER: &str = "transferring context:";
+const TICK: Duration = Duration::from_millis(100);
 
 /// Attributes that say which session has a directory begin with this.
 const SESSION: &str = "local-sessionid:";
@@ -132,11 +140,11 @@ async fn definition(
 ) -> Result<(String, Option<String>), Status> {
     let step = progress.step(format!("[internal] load build definition from {}", names.filename));
     let fetched = async {
-        let temporary = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let temporary = Synced::passing().map_err(|error| told(Code::Internal, &error))?;
         let lower = names.filename.to_lowercase();
         let wanted = vec![names.filename.clone(), format!("{}{IGNORE}", names.filename), lower];
-        let bytes = fetch(session, &names.dockerfile, wanted, temporary.path()).await?;
-        step.progress("transferring dockerfile:", bytes, Some(bytes));
+        let bytes = fetch(session, &names.dockerfile, wanted, &temporary).await?;
+        step.progress("transferring dockerfile:", bytes, None);
         from(temporary.path(), names)
     };
     match fetched.await {
@@ -171,11 +179,11 @@ pub(super) async fn ignore_file(
     progress: &Progress,
 ) -> Result<Option<String>, Status> {
     let step = progress.step("[internal] load .dockerignore");
-    let directory = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
-    let fetched = fetch(session, name, vec![IGNORE.to_owned()], directory.path()).await;
+    let directory = Synced::passing().map_err(|error| told(Code::Internal, &error))?;
+    let fetched = fetch(session, name, vec![IGNORE.to_owned()], &directory).await;
     match fetched.and_then(|bytes| Ok((bytes, read(directory.path(), IGNORE)?))) {
         Ok((bytes, text)) => {
-            step.progress("transferring context:", bytes, Some(bytes));
+            step.progress(TRANSFER, bytes, None);
             step.done();
             Ok(text)
         }
@@ -205,13 +213,14 @@ pub(super) async fn context(
     let synced = async {
         let synced = server.contexts.open(&session.shared_key, name).await;
         let synced = synced.map_err(|error| told(Code::Internal, &error))?;
-        let received = receive::directory(session, &wanted, synced.path()).await;
+        let transfer = receive::directory(session, &wanted, &synced);
+        let received = counted(&step, &wanted.received, transfer).await;
         let received = received.map_err(|error| told(Code::FailedPrecondition, &error))?;
         Ok((synced, received))
     };
     match synced.await {
         Ok((synced, received)) => {
-            step.progress("transferring context:", received.bytes, Some(received.bytes));
+            step.progress(TRANSFER, received.bytes, None);
             step.done();
             Ok(synced)
         }
@@ -223,8 +232,21 @@ pub(super) async fn context(
     }
 }
 
+/// Tells how much has come for as long as it takes.
+async fn counted<T>(step: &Step, received: &AtomicU64, transfer: impl Future<Output = T>) -> T {
+    let mut transfer = std::pin::pin!(transfer);
+    let mut ticks = tokio::time::interval_at(Instant::now() + TICK, TICK);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut transfer => return done,
+            _ = ticks.tick() => step.progress(TRANSFER, received.load(Ordering::Relaxed), None),
+        }
+    }
+}
+
 /// Fetches files that need not be there, and says how many bytes were sent.
-async fn fetch(session: &Session, name: &str, files: Vec<String>, into: &Path) -> Result<u64, Status> {
+async fn fetch(session: &Session, name: &str, files: Vec<String>, into: &Synced) -> Result<u64, Status> {
     let wanted = Wanted { name: name.to_owned(), include: files.clone(), follow: files, ..Wanted::default() };
     match receive::directory(session, &wanted, into).await {
         Ok(received) => Ok(received.bytes),
@@ -238,17 +260,24 @@ async fn fetch(session: &Session, name: &str, files: Vec<String>, into: &Path) -
 fn read(directory: &Path, name: &str) -> Result<Option<String>, Status> {
     use std::io::Read;
 
-    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+    use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+    use rustix::io::Errno;
 
     let failed = |error: std::io::Error| told(Code::FailedPrecondition, &error);
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, directory, flags | OFlags::DIRECTORY, Mode::empty());
     let root = root.map_err(|errno| failed(errno.into()))?;
-    let file = match rustix::fs::openat2(&root, name, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-        Ok(file) => std::fs::File::from(file),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+    let open = |flags| rustix::fs::openat2(&root, name, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+    // To open a device or a pipe is to do something with it: it is looked at first.
+    let kind = match open(OFlags::PATH | OFlags::CLOEXEC).and_then(rustix::fs::fstat) {
+        Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         Err(errno) => return Err(failed(errno.into())),
     };
+    if kind != FileType::RegularFile {
+        return Err(Status::failed_precondition(format!("{name} is not a regular file")));
+    }
+    let file = std::fs::File::from(open(flags).map_err(|errno| failed(errno.into()))?);
     let mut bytes = Vec::new();
     file.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_DOCKERFILE {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use kiln_graph::VertexId;
 use kiln_graph::op::{
     CopyAction, CopySource, FileAction, FileOp, MakeDirectory, MakeFile, MakeLink, ModeChange, Op, Owner,
-    Remove, Transfer, Wildcards,
+    Remove, Source, Transfer, Wildcards,
 };
 use kiln_graph::pattern;
 
@@ -124,8 +124,12 @@ impl Actions<'_> {
                         lowering.input(self.about, "secondaryInput", action.secondary_input, self.inputs)?
                     }
                 };
+                let is_file = matches!(
+                    lowering.graph.get(from).map(|vertex| &vertex.op),
+                    Some(Op::Source(Source::Http(_)))
+                );
                 let from = state.input(from);
-                self.copy(copy, from)?
+                self.copy(copy, from, is_file)?
             }
             Action::Mkfile(file) => FileAction::MakeFile(MakeFile {
                 path: absolute(&file.path),
@@ -200,7 +204,8 @@ impl Actions<'_> {
         path.ok_or_else(|| self.about.wrong("rm.path", "the root itself cannot be removed"))
     }
 
-    fn copy(&self, copy: &pb::FileActionCopy, input: usize) -> Result<FileAction, LlbError> {
+    /// `is_file` says that the input holds one file and nothing else.
+    fn copy(&self, copy: &pb::FileActionCopy, input: usize, is_file: bool) -> Result<FileAction, LlbError> {
         if !copy.required_paths.is_empty() {
             return Err(self.about.unsupported("copy.required_paths", "paths cannot be required"));
         }
@@ -230,16 +235,16 @@ impl Actions<'_> {
             exclude: copy.exclude_patterns.clone(),
         };
         if copy.attempt_unpack_docker_compatibility {
-            return self.unpacking(transfer);
+            return self.unpacking(transfer, is_file);
         }
         Ok(FileAction::Transfer(transfer))
     }
 
-    /// What unpacks archives is ADD, and ADD's other rules go with it.
-    fn unpacking(&self, copy: Transfer) -> Result<FileAction, LlbError> {
-        let as_add = copy.follow
-            && copy.contents
-            && copy.make_parents
+    /// What unpacks archives is ADD, and ADD's other rules go with it; those about directories and links mean nothing to a
+    /// file, and the root needs no parents.
+    fn unpacking(&self, copy: Transfer, is_file: bool) -> Result<FileAction, LlbError> {
+        let as_add = (is_file || (copy.follow && copy.contents))
+            && (copy.make_parents || copy.destination == "/")
             && copy.time.is_none()
             && !copy.replace
             && copy.include.is_empty()

@@ -87,6 +87,7 @@ impl Work<'_> {
             include: local.include.clone(),
             exclude: local.exclude.clone(),
             follow: local.follow.clone(),
+            ..Wanted::default()
         };
         let received = receive::directory(&session, &wanted, &synced).await;
         Ok((synced, received.map_err(|error| told(Code::FailedPrecondition, &error))?))

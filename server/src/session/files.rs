@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(kind(&stat(0x0800_01ff, "a")), Some(Kind::Symlink));
         assert_eq!(kind(&stat(0x8800_01ff, "a")), None);
         assert_eq!(permissions(&stat(0o755 | SET_USER_ID | STICKY, "")), 0o5755);
-        assert_eq!(go_mode(FileType::CharacterDevice, 0o021_666), 0x0420_01b6);
+        assert_eq!(go_mode(FileType::CharacterDevice, 0o020_666), 0x0420_01b6);
         for file in [FileType::RegularFile, FileType::Directory, FileType::Symlink, FileType::Fifo] {
             let there = stat(go_mode(file, 0o6750), "");
             assert!(kind(&there).is_some() && permissions(&there) == 0o6750, "{file:?}");

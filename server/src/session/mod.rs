@@ -9,6 +9,8 @@ pub(crate) mod files;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod services;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -98,16 +100,20 @@ impl Session {
     async fn watch(&self) {
         let mut health = HealthClient::new(self.channel());
         loop {
-            tokio::select! {
-                () = self.closed.cancelled() => return,
-                () = tokio::time::sleep(HEALTH_INTERVAL) => {}
-            }
             let check = health.check(HealthCheckRequest::default());
-            match tokio::time::timeout(HEALTH_TIMEOUT, check).await {
+            let check = tokio::select! {
+                () = self.closed.cancelled() => return,
+                check = tokio::time::timeout(HEALTH_TIMEOUT, check) => check,
+            };
+            match check {
                 Ok(Ok(_)) => {}
                 // A client without the service is there all the same.
                 Ok(Err(status)) if status.code() == tonic::Code::Unimplemented => {}
                 Ok(Err(_)) | Err(_) => return self.closed.cancel(),
+            }
+            tokio::select! {
+                () = self.closed.cancelled() => return,
+                () = tokio::time::sleep(HEALTH_INTERVAL) => {}
             }
         }
     }

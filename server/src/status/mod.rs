@@ -47,12 +47,20 @@ pub(crate) struct StatusLog {
 struct Told {
     kept: Kept,
     /// The vertices that are under way, by their step: an ending repeats what the beginning said.
-    open: BTreeMap<Numbered, Vertex>,
+    open: BTreeMap<Numbered, Open>,
     parts: u32,
     /// What steps execute, by their names.
     commands: HashMap<String, String>,
     /// The names in messages of the steps, by the names that people see.
     names: HashMap<String, String>,
+}
+
+/// A step that is under way.
+#[derive(Debug)]
+struct Open {
+    vertex: Vertex,
+    /// What in it is under way, by name.
+    parts: BTreeMap<String, VertexStatus>,
 }
 
 /// A step, by the part of the build that numbered it.
@@ -84,13 +92,11 @@ impl StatusLog {
         let mut message = StatusResponse::default();
         match event {
             Event::Started { step, name } => message.vertexes.push(self.started((part, step), name)),
-            Event::Cached { step } => message.vertexes.extend(self.ended((part, step), true, None)),
-            Event::Done { step, .. } => message.vertexes.extend(self.ended((part, step), false, None)),
-            Event::Failed { step, message: why, .. } => {
-                message.vertexes.extend(self.ended((part, step), false, Some(why)));
-            }
+            Event::Cached { step } => message = self.ended((part, step), true, None),
+            Event::Done { step, .. } => message = self.ended((part, step), false, None),
+            Event::Failed { step, message: why, .. } => message = self.ended((part, step), false, Some(why)),
             Event::Cancelled { step } => {
-                message.vertexes.extend(self.ended((part, step), false, Some(CANCELLED.to_owned())));
+                message = self.ended((part, step), false, Some(CANCELLED.to_owned()));
             }
             Event::Log { step, stream, mut line, .. } => {
                 line.push(b'\n');
@@ -161,8 +167,7 @@ impl StatusLog {
         self.sources.wait().await;
         let open: Vec<Numbered> = self.locked().open.keys().copied().collect();
         for step in open {
-            let vertexes = self.ended(step, false, Some(CANCELLED.to_owned())).into_iter().collect();
-            self.tell(StatusResponse { vertexes, ..StatusResponse::default() });
+            self.tell(self.ended(step, false, Some(CANCELLED.to_owned())));
         }
         self.length.send_modify(|length| length.is_over = true);
     }
@@ -228,45 +233,64 @@ impl StatusLog {
         let vertex = Vertex { digest, name, started: Some(now()), ..Vertex::default() };
         let mut told = self.locked();
         told.names.insert(vertex.name.clone(), vertex.digest.clone());
-        told.open.insert(step, vertex.clone());
+        told.open.insert(step, Open { vertex: vertex.clone(), parts: BTreeMap::new() });
         vertex
     }
 
-    fn ended(&self, step: Numbered, cached: bool, error: Option<String>) -> Option<Vertex> {
-        let vertex = {
-            let mut told = self.locked();
-            told.open.remove(&step)?
-        };
+    /// The end of a step, and of what is under way in it.
+    fn ended(&self, step: Numbered, cached: bool, error: Option<String>) -> StatusResponse {
+        let open = self.locked().open.remove(&step);
+        let Some(Open { vertex, parts }) = open else { return StatusResponse::default() };
         let error = error.map(|error| self.process(&vertex.name, &error).unwrap_or(error));
-        Some(Vertex { cached, completed: Some(now()), error: error.unwrap_or_default(), ..vertex })
+        let completed = Some(now());
+        let statuses =
+            parts.into_values().map(|part| VertexStatus { timestamp: completed, completed, ..part });
+        let statuses = statuses.collect();
+        let vertex = Vertex { cached, completed, error: error.unwrap_or_default(), ..vertex };
+        StatusResponse { vertexes: vec![vertex], statuses, ..StatusResponse::default() }
     }
 
     fn log(&self, step: Numbered, stream: i64, msg: Vec<u8>) -> VertexLog {
-        let open = self.locked().open.get(&step).map(|vertex| vertex.digest.clone());
-        let vertex = open.unwrap_or_else(|| self.digest(shown(step)));
-        VertexLog { vertex, timestamp: Some(now()), stream, msg }
+        VertexLog { vertex: self.vertex(step), timestamp: Some(now()), stream, msg }
+    }
+
+    /// The name of a step in all messages.
+    fn vertex(&self, step: Numbered) -> String {
+        let open = self.locked().open.get(&step).map(|open| open.vertex.digest.clone());
+        open.unwrap_or_else(|| self.digest(shown(step)))
     }
 
     /// A remark is a part of its step that is over as soon as it begins.
     fn remark(&self, step: Numbered, text: String) -> VertexStatus {
-        let (vertex, time) = (self.digest(shown(step)), Some(now()));
+        let (vertex, time) = (self.vertex(step), Some(now()));
         let (id, timestamp, started, completed) = (text, time, time, time);
         VertexStatus { id, vertex, timestamp, started, completed, ..VertexStatus::default() }
     }
 
+    /// What has no total ends with its step.
     fn progress(&self, step: Numbered, what: String, done: u64, total: Option<u64>) -> VertexStatus {
         let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let time = Some(now());
-        VertexStatus {
+        let (vertex, time) = (self.vertex(step), Some(now()));
+        let mut told = self.locked();
+        let parts = told.open.get_mut(&step).map(|open| &mut open.parts);
+        let before = parts.as_ref().and_then(|parts| parts.get(&what));
+        let status = VertexStatus {
             id: what,
-            vertex: self.digest(shown(step)),
+            vertex,
             current: count(done),
             total: total.map_or(0, count),
             timestamp: time,
-            started: time,
+            started: before.and_then(|before| before.started).or(time),
             completed: total.filter(|total| *total <= done).and(time),
             ..VertexStatus::default()
+        };
+        if let Some(parts) = parts {
+            match status.completed {
+                Some(_) => drop(parts.remove(&status.id)),
+                None => drop(parts.insert(status.id.clone(), status.clone())),
+            }
         }
+        status
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Told> {
@@ -347,6 +371,23 @@ mod tests {
                 (&all.vertexes[0].digest, &all.vertexes[0].digest)
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_in_a_step_ends_with_it() {
+        let log = Arc::new(StatusLog::new("b"));
+        let step = StepId(1);
+        log.event(1, Event::Started { step, name: "load".into() });
+        for (what, done, total) in [("open", 1, None), ("whole", 2, Some(2)), ("open", 3, None)] {
+            log.event(1, Event::Progress { step, what: what.into(), done, total });
+        }
+        log.event(1, Event::Done { step, elapsed: Duration::ZERO });
+        log.event(1, Event::Progress { step, what: "late".into(), done: 1, total: Some(1) });
+        let statuses: Vec<VertexStatus> =
+            log.kept().into_iter().flat_map(|message| message.statuses).collect();
+        let ended: Vec<_> = statuses.iter().map(|status| (status.id.as_str(), status.current)).collect();
+        assert_eq!(ended, [("whole", 2), ("open", 3), ("late", 1)]);
+        assert!(statuses[1].completed.is_some());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! `kiln serve`: the builder as a daemon for BuildKit's clients.
 
+mod log;
 mod settings;
 
 use std::ffi::OsStr;
@@ -17,7 +18,6 @@ use self::settings::Settings;
 use crate::error::CliError;
 use crate::flags::GlobalFlags;
 use crate::flags::serve::ServeFlags;
-use crate::output;
 use crate::session::{HOSTS, Session, host_platform, resolv_conf};
 use crate::work;
 
@@ -31,7 +31,10 @@ const BUILDKIT_CONFIG: &str = "/etc/buildkit/buildkitd.toml";
 /// Serves until a signal comes; builds that are under way are finished first.
 pub fn perform(flags: &ServeFlags, session: &Session) -> Result<(), CliError> {
     let (config, unused) = configuration(flags, session)?;
+    let level = session.environment.variable("BUILDKITD_LOG_LEVEL").map(str::to_owned);
+    let flags = &ServeFlags { log_level: flags.log_level.clone().or(level), ..flags.clone() };
     let settings = Settings::of(flags, config)?;
+    let log = log::log(settings.log_format);
     let root = session.flags.root.clone().or_else(|| settings.root.clone());
     // Docker's configuration is not the daemon's: its clients log in by themselves.
     let session = Session::new(
@@ -41,16 +44,15 @@ pub fn perform(flags: &ServeFlags, session: &Session) -> Result<(), CliError> {
     for name in
         unused.iter().map(|key| format!("`{key}` in the configuration")).chain(settings.unused.clone())
     {
-        output::remark(&format!("{name} means nothing here"));
+        log(&format!("{name} means nothing here"));
     }
     let doors = doors(flags, &settings, &session)?;
     let addresses: Vec<String> = doors.addresses.iter().map(ToString::to_string).collect();
-    let options = options(&settings, &session)?;
+    let options = options(&settings, &session, &log)?;
     let notify = session.environment.variable("NOTIFY_SOCKET").filter(|socket| !socket.is_empty());
-    let log = Arc::clone(&options.log);
     let listening = || {
         for address in &addresses {
-            output::remark(&format!("listening at {address}"));
+            log(&format!("listening at {address}"));
         }
         announce(notify, Readiness::Ready, &log);
     };
@@ -60,9 +62,7 @@ pub fn perform(flags: &ServeFlags, session: &Session) -> Result<(), CliError> {
         let stopping = async {
             stop.cancelled().await;
             announce(notify, Readiness::Stopping, &log);
-            output::remark(
-                "stopping once the builds that are under way have ended; a second signal stops at once",
-            );
+            log("stopping once the builds that are under way have ended; a second signal stops at once");
             std::future::pending::<()>().await;
         };
         // The stop is told before the daemon can have ended.
@@ -122,7 +122,7 @@ fn inherited_sockets(session: &Session) -> Result<Vec<std::os::fd::OwnedFd>, Cli
     })
 }
 
-fn options(settings: &Settings, session: &Session) -> Result<ServerOptions, CliError> {
+fn options(settings: &Settings, session: &Session, log: &Log) -> Result<ServerOptions, CliError> {
     let store = session.store()?;
     let disk = kiln_server::disk_size(store.root()).map_err(CliError::file("look at", store.root()))?;
     let root = store.root().to_owned();
@@ -136,7 +136,7 @@ fn options(settings: &Settings, session: &Session) -> Result<ServerOptions, CliE
         labels: settings.labels.clone(),
         platforms: platforms(&settings.platforms)?,
         entitlements: settings.entitlements.clone(),
-        log: Arc::new(|line: &str| output::remark(line)),
+        log: Arc::clone(log),
         verbose: settings.is_verbose,
     })
 }

@@ -29,6 +29,20 @@ const EASY_AGE: Duration = Duration::from_hours(48);
 /// What was not used for so long goes before the rest.
 const OLD: Duration = Duration::from_hours(60 * 24);
 
+/// The levels that BuildKit's daemon knows; the last two tell of each build.
+const LEVELS: [&str; 8] = ["panic", "fatal", "error", "warning", "warn", "info", "debug", "trace"];
+const LOUD: &[&str] = &["debug", "trace"];
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    /// Lines.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
 /// Everything a daemon is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings {
@@ -46,6 +60,7 @@ pub(super) struct Settings {
     pub registries: BTreeMap<String, RegistryConfig>,
     pub dns: Option<DnsConfig>,
     pub is_verbose: bool,
+    pub log_format: LogFormat,
     /// Flags and keys that mean nothing here.
     pub unused: Vec<String>,
     gc: WorkerConfig,
@@ -64,16 +79,17 @@ impl Settings {
         worker.labels.extend(labels(&flags.oci_worker_labels)?);
         worker.gc = flags.oci_worker_gc.or(worker.gc);
         if let Some(text) = &flags.oci_worker_gc_keepstorage {
-            (worker.reserved, worker.min_free, worker.max_used) = amounts(text)?;
+            (worker.reserved_space, worker.min_free_space, worker.max_used_space) = amounts(text)?;
             worker.policies.clear();
         }
-        let level = flags.log_level.as_ref().or(config.log.level.as_ref());
-        let is_loud = level.is_some_and(|level| ["debug", "trace"].contains(&level.as_str()));
-        let mut unused: Vec<String> = flags.unused.given.iter().map(|name| format!("`--{name}`")).collect();
-        let format = flags.log_format.as_ref().or(config.log.format.as_ref());
-        unused.extend(
-            format.filter(|format| *format != "text").map(|format| format!("the log format `{format}`")),
-        );
+        if config.proxy_network || flags.proxy_network.as_deref().is_some_and(|value| value != "false") {
+            return Err(CliError::usage(
+                "--proxy-network (proxyNetwork): kiln has no proxy that commands could be held to; leave it out",
+            ));
+        }
+        let is_loud = is_loud(flags.log_level.as_ref().or(config.log.level.as_ref()))?;
+        let log_format = log_format(flags.log_format.as_ref().or(config.log.format.as_ref()))?;
+        let unused = flags.unused.given.iter().map(|name| format!("`--{name}`")).collect();
         let devices_off = flags.cdi_disabled || config.cdi.disabled;
         Ok(Self {
             root: config.root,
@@ -93,10 +109,11 @@ impl Settings {
             platforms: either(&flags.oci_worker_platform, std::mem::take(&mut worker.platforms)),
             jobs: parallelism(flags)?.or(worker.max_parallelism.filter(|jobs| *jobs > 0)),
             devices_off,
-            device_directories: either(&flags.cdi_spec_dir, config.cdi.directories),
+            device_directories: either(&flags.cdi_spec_dir, config.cdi.spec_dirs),
             registries: config.registry,
             dns: config.dns,
             is_verbose: flags.debug || flags.trace || config.debug || config.trace || is_loud,
+            log_format,
             unused,
             gc: worker,
         })
@@ -114,7 +131,7 @@ impl Settings {
         let bytes = |space: Option<Space>| space.map_or(0, |space| space.of(disk));
         let least =
             |spaces: [Space; 2]| spaces.map(|space| space.of(disk)).into_iter().min().unwrap_or_default();
-        let given = [gc.reserved.or(gc.keep_storage), gc.max_used, gc.min_free];
+        let given = [gc.reserved_space.or(gc.keep_storage), gc.max_used_space, gc.min_free_space];
         let [reserved, max_used, min_free] = match given {
             [None, None, None] => [least(RESERVED), least(MAX_USED), MIN_FREE.of(disk)],
             given => given.map(bytes),
@@ -137,10 +154,29 @@ fn told(policy: &PolicyConfig, disk: u64) -> Policy {
         all: policy.all,
         filters: policy.filters.clone(),
         unused_for: policy.keep_duration.unwrap_or_default().0,
-        reserved: bytes(policy.reserved.or(policy.keep_bytes)),
-        max_used: bytes(policy.max_used),
-        min_free: bytes(policy.min_free),
+        reserved: bytes(policy.reserved_space.or(policy.keep_bytes)),
+        max_used: bytes(policy.max_used_space),
+        min_free: bytes(policy.min_free_space),
     }
+}
+
+fn log_format(given: Option<&String>) -> Result<LogFormat, CliError> {
+    match given.map(String::as_str) {
+        None | Some("" | "text") => Ok(LogFormat::Text),
+        Some("json") => Ok(LogFormat::Json),
+        Some(other) => {
+            Err(CliError::usage(format!("the log format `{other}` is not known: text or json is meant")))
+        }
+    }
+}
+
+fn is_loud(level: Option<&String>) -> Result<bool, CliError> {
+    let level = level.map(String::as_str).filter(|level| !level.is_empty()).unwrap_or("info");
+    if !LEVELS.contains(&level) {
+        let known = LEVELS.join(", ");
+        return Err(CliError::usage(format!("the log level `{level}` is not known: there are {known}")));
+    }
+    Ok(LOUD.contains(&level))
 }
 
 /// What the flags say, or else the configuration.
@@ -266,7 +302,7 @@ mod tests {
         assert_eq!((both.tls.cert, both.tls.key), (Some("/c".into()), Some("/flag".into())));
         assert_eq!(both.entitlements, ["network.host"]);
         assert_eq!((both.labels["a"].as_str(), both.labels["b"].as_str()), ("flag", "file"));
-        assert_eq!(both.unused, ["the log format `json`"]);
+        assert_eq!((plain.log_format, both.log_format), (LogFormat::Text, LogFormat::Json));
     }
 
     #[test]
@@ -279,6 +315,11 @@ mod tests {
             change(&mut flags);
             refused(&flags, "")
         };
+        assert!(with(|flags| flags.log_format = Some("xml".into())).contains("text or json"));
+        assert!(with(|flags| flags.log_level = Some("loud".into())).contains("`loud` is not known"));
+        assert!(with(|flags| flags.proxy_network = Some("true".into())).contains("proxyNetwork"));
+        assert!(refused(&flags, "proxyNetwork = true").contains("proxyNetwork"));
+        assert!(refused(&flags, "[log]\nformat = \"xml\"").contains("`xml`"));
         assert!(with(|flags| flags.group = Some("no such group".into())).contains("no such group"));
         assert!(with(|flags| flags.oci_worker_labels = vec!["x".into()]).contains("KEY=VALUE"));
         assert!(

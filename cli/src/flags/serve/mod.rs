@@ -25,7 +25,7 @@ pub const DAEMON: &str = "buildkitd";
 pub struct ServeFlags {
     /// Where to listen: unix:///PATH, tcp://HOST:PORT, or fd:// for systemd's sockets; may be repeated
     /// [default: unix:///run/kiln/buildkitd.sock]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub addr: Vec<String>,
     /// Group, by name or number, that may use the sockets of unix:// addresses
     #[arg(long, value_name = "GROUP")]
@@ -40,7 +40,7 @@ pub struct ServeFlags {
     #[arg(long, value_name = "FILE")]
     pub tlscacert: Option<PathBuf>,
     /// What clients may grant their builds: network.host, security.insecure, device; may be repeated
-    #[arg(long, value_name = "ENTITLEMENT")]
+    #[arg(long, value_name = "ENTITLEMENT", value_delimiter = ',')]
     pub allow_insecure_entitlement: Vec<String>,
     /// Steps that may be executed at once, over all builds [default: the cores, or KILN_JOBS]
     #[arg(long, value_name = "NUMBER")]
@@ -52,19 +52,22 @@ pub struct ServeFlags {
     #[arg(long, value_name = "AMOUNTS")]
     pub oci_worker_gc_keepstorage: Option<String>,
     /// What the worker is said to be; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
     pub oci_worker_labels: Vec<String>,
     /// Platforms that clients are told of; may be repeated
-    #[arg(long, value_name = "PLATFORM")]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
     pub oci_worker_platform: Vec<String>,
     /// The only worker there is: false is an error
-    #[arg(long, hide = true, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, value_name = "WHEN")]
     pub oci_worker: Option<String>,
+    /// An error: nothing enforces it
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub proxy_network: Option<String>,
     /// Let no step have a device
     #[arg(long)]
     pub cdi_disabled: bool,
     /// Directory of device descriptions (CDI); may be repeated
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_delimiter = ',')]
     pub cdi_spec_dir: Vec<PathBuf>,
     /// Tell of each build in the log
     #[arg(long)]
@@ -72,11 +75,11 @@ pub struct ServeFlags {
     /// The same
     #[arg(long, hide = true)]
     pub trace: bool,
-    /// debug and trace tell of each build
+    /// debug and trace tell of each build [env: BUILDKITD_LOG_LEVEL]
     #[arg(long, hide = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// text
-    #[arg(long, hide = true, value_name = "FORMAT")]
+    /// How the log is written: text or json
+    #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
     /// Flags that mean nothing here.
     #[command(flatten)]

@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 /// Those that take a value.
-const VALUES: [&str; 26] = [
+const VALUES: [&str; 24] = [
     "debugaddr",
     "otel-socket-path",
     "oci-worker-snapshotter",
@@ -28,22 +28,23 @@ const VALUES: [&str; 26] = [
     "containerd-worker-apparmor-profile",
     "containerd-max-parallelism",
     "containerd-worker-gc-keepstorage",
-    "oci-worker-userns-remap",
-    "oci-worker-rootless",
-    "containerd-worker-rootless",
+    OTHER_WORKER,
 ];
 
-/// Those that are on or off, or `auto`.
+/// Those that are on or off.
 const SWITCHES: [&str; 8] = [
     "rootless",
     "save-cache-debug",
-    "proxy-network",
     "oci-worker-selinux",
     "oci-worker-no-process-sandbox",
-    "containerd-worker",
+    "oci-worker-rootless",
     "containerd-worker-selinux",
+    "containerd-worker-rootless",
     "containerd-worker-gc",
 ];
+
+/// The worker that kiln does not have: `auto`, or on or off.
+const OTHER_WORKER: &str = "containerd-worker";
 
 /// Those of them that were given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl FromArgMatches for UnusedFlags {
         let is_given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
         // What is switched off anyway is no news.
         let is_off = |name: &str| {
-            SWITCHES.contains(&name)
+            (SWITCHES.contains(&name) || name == OTHER_WORKER)
                 && matches
                     .get_many::<String>(name)
                     .is_some_and(|mut values| values.all(|value| value == "false"))

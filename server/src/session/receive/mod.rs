@@ -9,6 +9,8 @@ mod tests;
 mod tree;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -21,6 +23,7 @@ use super::Session;
 use crate::api::files::Packet;
 use crate::api::files::packet::PacketType;
 use crate::api::moby::filesync::v1::file_sync_client::FileSyncClient;
+use crate::contexts::Synced;
 
 /// Packets that may wait for the disk.
 const WAITING: usize = 256;
@@ -39,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) exclude: Vec<String>,
     /// Also what symlinks on the way to these lead to.
     pub(crate) follow: Vec<String>,
+    /// Counts the bytes of files that have come.
+    pub(crate) received: Arc<AtomicU64>,
 }
 
 /// Why a client's directory could not be taken over.
@@ -84,11 +89,12 @@ impl ReceiveError {
     }
 }
 
-/// Makes `into` what the client's directory is. What is there already and looks the same is not sent again.
+/// Makes `into` what the client's directory is. What is there already and looks the same is not sent again. Nobody else gets
+/// the place before the last packet is on the disk, even if nobody waits for it any more.
 pub(crate) async fn directory(
     session: &Session,
     wanted: &Wanted,
-    into: &Path,
+    into: &Synced,
 ) -> Result<Received, ReceiveError> {
     let (requests, outgoing) = mpsc::unbounded_channel();
     let mut request = Request::new(UnboundedReceiverStream::new(outgoing));
@@ -97,9 +103,9 @@ pub(crate) async fn directory(
     let failed = |status| ReceiveError::Call { name: wanted.name.clone(), status: Box::new(status) };
     let incoming = client.diff_copy(request).await.map_err(failed)?.into_inner();
     let (sender, packets) = mpsc::channel(WAITING);
-    let (into, name) = (into.to_owned(), wanted.name.clone());
-    let disk = tokio::task::spawn_blocking(move || keep(&into, &name, packets, &requests));
-    let streamed = forward(incoming, sender, &wanted.name).await;
+    let (into, name) = (into.clone(), wanted.name.clone());
+    let disk = tokio::task::spawn_blocking(move || keep(into.path(), &name, packets, &requests));
+    let streamed = forward(incoming, sender, wanted).await;
     let kept = disk.await.map_err(|_| ReceiveError::Truncated { name: wanted.name.clone() })?;
     // What the disk says is the cause when both failed: the stream ends because nobody reads it any more.
     match (kept, streamed) {
@@ -112,18 +118,19 @@ pub(crate) async fn directory(
 async fn forward(
     mut incoming: Streaming<Packet>,
     sender: mpsc::Sender<Packet>,
-    name: &str,
+    wanted: &Wanted,
 ) -> Result<(), ReceiveError> {
     loop {
         match incoming.message().await {
             Ok(Some(packet)) => {
+                wanted.received.fetch_add(packet.data.len() as u64, Ordering::Relaxed);
                 if sender.send(packet).await.is_err() {
                     return Ok(());
                 }
             }
             Ok(None) => return Ok(()),
             Err(status) => {
-                return Err(ReceiveError::Call { name: name.to_owned(), status: Box::new(status) });
+                return Err(ReceiveError::Call { name: wanted.name.clone(), status: Box::new(status) });
             }
         }
     }

@@ -12,6 +12,7 @@ const DIRECTORY: u32 = (1 << 31) | 0o755;
 const SYMLINK: u32 = (1 << 27) | 0o777;
 const PIPE: u32 = (1 << 25) | 0o600;
 const SOCKET: u32 = (1 << 24) | 0o600;
+const CHARACTER_DEVICE: u32 = (1 << 26) | (1 << 21) | 0o600;
 
 fn stat(path: &str, mode: u32) -> Stat {
     Stat { path: path.into(), mode, mod_time: 1_000_000_001, ..Stat::default() }
@@ -102,7 +103,8 @@ fn nothing_leads_outside() {
     take(root.path(), &[link("a", SYMLINK, target)]).unwrap();
     take(root.path(), &[(stat("a", DIRECTORY), None), file("a/x", "1")]).unwrap();
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
-    let refused: [&[(Stat, Option<String>)]; 8] = [
+    let socket = |path: &str| (stat(path, SOCKET), None);
+    let refused: [&[(Stat, Option<String>)]; 21] = [
         &[link("l", SYMLINK, target), file("l/x", "1")],
         &[file("../x", "1")],
         &[file("/x", "1")],
@@ -111,12 +113,81 @@ fn nothing_leads_outside() {
         &[link("h", 0o644, "../../etc/passwd")],
         &[link("h", 0o644, "never-listed")],
         &[(stat("d", DIRECTORY), None), link("h", 0o644, "d")],
+        &[file("", "1")],
+        &[file(".", "1")],
+        &[file("a\0b", "1")],
+        &[(stat("d", DIRECTORY), None), file("d/../../x", "1")],
+        &[(stat("d", DIRECTORY), None), file("d//x", "1")],
+        &[file("b", "1"), file("a", "1")],
+        &[file("a", "1"), file("a/x", "1")],
+        &[(stat("a", DIRECTORY), None), file("b", "1"), file("a/x", "1")],
+        &[link("d", SYMLINK, target), (stat("d", DIRECTORY), None), file("d/x", "1")],
+        &[link("h", 0o644, "a"), (stat("m", DIRECTORY | SYMLINK), None)],
+        &[(Stat { size: -1, ..stat("a", 0o644) }, None)],
+        &[socket("s"), link("t", 0o644, "s")],
+        &[(Stat { devmajor: -1, ..stat("n", CHARACTER_DEVICE) }, None)],
     ];
     for entries in refused {
         let root = tempfile::tempdir().unwrap();
         assert!(matches!(take(root.path(), entries), Err(TreeError::Path { .. })), "{entries:?}");
     }
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn links_to_links_lead_nowhere() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("x"), "untouched").unwrap();
+    let target = outside.path().join("x");
+    let root = tempfile::tempdir().unwrap();
+    let entries = [link("a", SYMLINK, target.to_str().unwrap()), link("b", 0o644, "a")];
+    take(root.path(), &entries).unwrap();
+    assert_eq!(fs::read_link(root.path().join("b")).unwrap(), target, "another name of the link itself");
+    // What was a link, and has another name, becomes a file of its own.
+    take(root.path(), &[file("a", "1"), file("b", "2")]).unwrap();
+    assert_eq!(fs::read(root.path().join("b")).unwrap(), b"2");
+    assert_eq!(fs::read(&target).unwrap(), b"untouched");
+    assert_eq!(fs::metadata(&target).unwrap().nlink(), 1);
+}
+
+#[test]
+fn a_name_whose_file_became_a_link_outside_is_no_way_there() {
+    let outside = tempfile::tempdir().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    take(root.path(), &[(stat("d", DIRECTORY), None), file("d/x", "1")]).unwrap();
+    let mut tree = Tree::open(root.path()).unwrap();
+    tree.entry(&stat("d", DIRECTORY)).unwrap();
+    let id = tree.entry(&file("d/x", "22").0).unwrap().unwrap();
+    tree.listed();
+    tree.data(id, b"22").unwrap();
+    // Whatever else has come to be in the place: no link is followed to it.
+    fs::rename(root.path().join("d"), root.path().join("was")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), root.path().join("d")).unwrap();
+    drop(tree.data(id, b""));
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn sizes_and_times_at_the_ends_of_their_ranges_are_only_numbers() {
+    let root = tempfile::tempdir().unwrap();
+    let huge = (Stat { size: i64::MAX, ..stat("huge", 0o644) }, Some("small".to_owned()));
+    for time in [i64::MIN, -1, 0, i64::MAX] {
+        let dated = (Stat { mod_time: time, ..file("dated", "1").0 }, Some("1".to_owned()));
+        // A disk that has no such time may refuse it.
+        if let Err(error) = take(root.path(), &[dated, huge.clone()]) {
+            assert!(matches!(error, TreeError::Disk { .. }), "{time}: {error}");
+        }
+    }
+    assert_eq!(
+        take(root.path(), &[huge]).unwrap().bytes,
+        5,
+        "room is taken by what comes, not by what is said"
+    );
+    assert_eq!(fs::metadata(root.path().join("huge")).unwrap().len(), 5);
+    let long = "n".repeat(256);
+    assert!(matches!(take(root.path(), &[file(&long, "1")]), Err(TreeError::Disk { .. })));
+    let deep = vec!["d"; 9000].join("/");
+    assert!(matches!(take(root.path(), &[file(&deep, "1")]), Err(TreeError::Path { .. })));
 }
 
 #[test]

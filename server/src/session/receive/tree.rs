@@ -129,6 +129,9 @@ impl Tree {
         if stat.path.split('/').next() == Some(PARTIAL) {
             return Err(wrong("is a name that is used for files on their way"));
         }
+        if stat.size < 0 {
+            return Err(wrong("has a size that no file has"));
+        }
         // A socket has no content that could be copied.
         if kind == Kind::Socket {
             return Ok(None);
@@ -367,7 +370,9 @@ fn make_node(
     there: Option<&SystemStat>,
 ) -> Result<(), TreeError> {
     let failed = |source| disk("make", &stat.path, source);
-    let number = |value: i64| u32::try_from(value).map_err(|_| failed(Errno::INVAL));
+    // What has a number that no device has is refused like other mistakes; nothing here opens a device.
+    let wrong = |_| TreeError::Path { path: stat.path.clone(), reason: "is a device that no system has" };
+    let number = |value: i64| u32::try_from(value).map_err(wrong);
     let device = rustix::fs::makedev(number(stat.devmajor)?, number(stat.devminor)?);
     let file_type = match kind {
         Kind::Device { character: true } => FileType::CharacterDevice,
