@@ -36,7 +36,7 @@ impl Builds {
     pub fn put(&self, project: &Key, account: &[u8]) -> Result<(), FileError> {
         let path = self.path(project);
         let is_new = optional(path.metadata().at("look at", &path))?.is_none();
-        self.store.tmp().publish(account, &path)?;
+        self.store.tmp().publish_loosely(account, &path)?;
         if is_new { self.keep_newest(MAX_BUILDS) } else { Ok(()) }
     }
 

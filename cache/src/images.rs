@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::Descriptor;
+use rustix::fs::{Timespec, UTIME_NOW};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{DiffId, Digest, digest_of, sha256_hex};
@@ -101,7 +102,16 @@ impl Images {
     pub fn add(&self, record: &ImageRecord) -> Result<(), StoreError> {
         self.store.hold(Held::image(&record.id)?)?;
         let text = self.store.to_json(record);
-        Ok(self.store.tmp().publish(&text, &self.id_path(&record.id)?)?)
+        self.keep(&text, &self.id_path(&record.id)?)
+    }
+
+    /// Keeps a document, by its use alone if it is there.
+    fn keep(&self, text: &[u8], path: &Path) -> Result<(), StoreError> {
+        if optional(fs::read(path).at("read", path))?.is_some_and(|there| there == text) {
+            note_use(path, Timespec { tv_sec: 0, tv_nsec: UTIME_NOW });
+            return Ok(());
+        }
+        Ok(self.store.tmp().publish(text, path)?)
     }
 
     /// Keeps an image and gives it a name, in one step for everybody who looks at the name.
@@ -120,7 +130,7 @@ impl Images {
 
     fn point(&self, name: &str, record: &ImageRecord, pulled: bool) -> Result<(), StoreError> {
         let named = Named { name: name.to_owned(), id: record.id.clone(), pulled };
-        Ok(self.store.tmp().publish(&self.store.to_json(&named), &self.name_path(name))?)
+        self.keep(&self.store.to_json(&named), &self.name_path(name))
     }
 
     /// Takes a name away; the image stays. Says whether there was such a name.

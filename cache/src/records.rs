@@ -95,11 +95,11 @@ impl Records {
         let stored = Stored { stamp: self.store.boot().stamp(), value: record };
         let text = self.store.to_json(&stored);
         let path = self.path("records", &record.key);
-        self.store.tmp().publish(&text, &path)?;
+        self.store.tmp().publish_loosely(&text, &path)?;
         if let Some(since) = self.store.lease().since() {
             note_use(&path, since);
         }
-        self.store.tmp().publish(record.key.to_string().as_bytes(), &self.path("slots", &record.slot))
+        self.store.tmp().publish_loosely(record.key.to_string().as_bytes(), &self.path("slots", &record.slot))
     }
 
     /// The record that was put last for this slot.
@@ -135,7 +135,7 @@ impl Records {
         let mut text = self.store.to_json(&head);
         text.push(b'\n');
         text.extend_from_slice(bytes);
-        self.store.tmp().publish(&text, &self.path("memos", key))
+        self.store.tmp().publish_loosely(&text, &self.path("memos", key))
     }
 
     pub(crate) fn store(&self) -> &Store {

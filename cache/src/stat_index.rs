@@ -166,7 +166,7 @@ impl StatIndex {
         let mut bytes = self.store.to_json(&head);
         bytes.push(b'\n');
         bytes.extend_from_slice(&body);
-        self.store.tmp().publish(&bytes, &self.path)
+        self.store.tmp().publish_loosely(&bytes, &self.path)
     }
 
     /// Old entries and new ones in order of their paths; a new one replaces an old one.

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 use rustix::process::{Pid, test_kill_process};
 
 use crate::error::{At, FileError, optional};
@@ -62,6 +62,19 @@ impl Tmp {
         let mut file = self.file()?;
         file.handle.write_all(bytes).at("write", &file.path)?;
         file.keep_as(to)
+    }
+
+    /// The same for what may be lost when the machine stops. Where a file takes the place of another one, file systems write
+    /// it out first, which takes longer than all else that a build without work does; where two change places, they do not.
+    pub fn publish_loosely(&self, bytes: &[u8], to: &Path) -> Result<(), FileError> {
+        let mut file = self.file()?;
+        file.handle.write_all(bytes).at("write", &file.path)?;
+        match renameat_with(CWD, &file.path, CWD, to, RenameFlags::EXCHANGE) {
+            // What stood there has the temporary name now, and goes with it.
+            Ok(()) => Ok(()),
+            // Nothing stood there, or the file system cannot do it.
+            Err(_) => file.keep_as(to),
+        }
     }
 
     /// Moves something out of its place in one step, for the caller to remove; nothing if it is not there. Makes no file:
@@ -211,6 +224,17 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         tmp.publish(b"bytes", &dir.path().join("a/b/c")).unwrap();
         assert_eq!(fs::read(dir.path().join("a/b/c")).unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn what_may_be_lost_is_replaced_as_a_whole_too() {
+        let (dir, tmp) = fixture();
+        let to = dir.path().join("a/b");
+        for bytes in [&b"first"[..], b"second", b""] {
+            tmp.publish_loosely(bytes, &to).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), bytes);
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left but the directory `a`");
+        }
     }
 
     #[test]
