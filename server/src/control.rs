@@ -158,6 +158,7 @@ impl Server {
             Build::new(&request.r#ref, &request.session, attributes, exporters, request.entitlements);
         // Nobody else has the build yet.
         drop(build.caches.set(request.cache.unwrap_or_default()));
+        drop(build.inputs.set(inputs.clone()));
         // What is refused has a place, too: the client's other calls about it need not wait for it to begin.
         let place = Rendezvous::put(&self.builds, &build.id, Arc::clone(&build))
             .ok_or_else(|| Status::already_exists(format!("job ID {} exists", build.id)))?;

@@ -17,6 +17,9 @@ const SOURCE: &str = "github.com/moby/buildkit/errdefs.Source+json";
 /// The type of a detail that names a step.
 const VERTEX: &str = "github.com/moby/buildkit/errdefs.Vertex+json";
 
+/// The type of a detail that names a capability.
+const FRONTEND_CAP: &str = "github.com/moby/buildkit/errdefs.FrontendCap+json";
+
 /// A text that errors are about.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceText {
@@ -88,6 +91,11 @@ pub(crate) fn source(info: &pb::SourceInfo, ranges: &[pb::Range]) -> Any {
         "ranges": ranges.iter().map(range).collect::<Vec<_>>(),
     });
     Any { type_url: SOURCE.to_owned(), value: detail.to_string().into_bytes() }
+}
+
+/// The detail that names what a frontend cannot do.
+pub(crate) fn capability(name: &str) -> Any {
+    Any { type_url: FRONTEND_CAP.to_owned(), value: json!({ "name": name }).to_string().into_bytes() }
 }
 
 /// The detail that names the step that failed.

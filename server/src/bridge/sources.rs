@@ -1,29 +1,37 @@
 //! What sources are like, for clients that decide by it what to build: the configuration of an image, what a reference of a
 //! repository stands for, the digest of a file.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use kiln_builder::PullPolicy;
-use kiln_graph::plan::{BaseRequest, ResolveBase, ResolvedBase};
+use kiln_builder::{Commit, RemoteFile};
 use kiln_registry::Reference;
-use tokio::runtime::Handle;
+use prost_types::Timestamp;
 use tonic::{Code, Status};
 
 use crate::api::gateway::{
-    ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceImageResponse,
-    ResolveSourceMetaRequest, ResolveSourceMetaResponse,
+    ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceGitResponse,
+    ResolveSourceHttpResponse, ResolveSourceImageResponse, ResolveSourceMetaRequest,
+    ResolveSourceMetaResponse,
 };
 use crate::api::pb;
 use crate::build::Build;
 use crate::failure::told;
-use crate::llb;
+use crate::llb::{self, Known};
 use crate::server::Server;
+use crate::unmet;
 
-/// The scheme of images.
+/// The schemes of images: of registries, and of layouts of the client's.
 const IMAGE: &str = "docker-image://";
+const LAYOUT: &str = "oci-layout://";
 
 /// The kind of resolver that asks registries; the other one reads layouts.
 const REGISTRY: i32 = 0;
+
+/// The attribute that says when a registry is asked, and those that say where a layout is.
+const RESOLVE_MODE: &str = "image.resolvemode";
+const LAYOUT_SESSION: &str = "oci.session";
+const LAYOUT_STORE: &str = "oci.store";
 
 /// The configuration of an image.
 pub(super) async fn image_config(
@@ -31,79 +39,97 @@ pub(super) async fn image_config(
     build: &Arc<Build>,
     request: ResolveImageConfigRequest,
 ) -> Result<ResolveImageConfigResponse, Status> {
-    if request.resolver_type != REGISTRY {
-        return Err(Status::unimplemented("ResolverType: images of a client's OCI layout are not read"));
+    unmet::policies(&request.source_policies)?;
+    let reference = request.r#ref;
+    let source = if request.resolver_type == REGISTRY {
+        pb::SourceOp { identifier: format!("{IMAGE}{reference}"), attrs: HashMap::new() }
+    } else {
+        let place = [(LAYOUT_SESSION, request.session_id), (LAYOUT_STORE, request.store_id)];
+        let place = place.into_iter().filter(|(_, value)| !value.is_empty());
+        let attrs = place.map(|(name, value)| (name.to_owned(), value)).collect();
+        pb::SourceOp { identifier: format!("{LAYOUT}{reference}"), attrs }
+    };
+    match known(server, build, &source, request.platform, &request.resolve_mode).await? {
+        Known::Image(base) => {
+            let config = serde_json::to_vec(&base.config).map_err(|error| told(Code::Internal, &error))?;
+            Ok(ResolveImageConfigResponse { digest: base.digest, config, r#ref: reference })
+        }
+        Known::Git(..) | Known::File(_) => Err(Status::internal("an image was resolved to something else")),
     }
-    let platform = platform(server, request.platform.as_ref());
-    let base = resolve(server, build, &request.r#ref, platform, &request.resolve_mode).await?;
-    let config = serde_json::to_vec(&base.config).map_err(|error| told(Code::Internal, &error))?;
-    Ok(ResolveImageConfigResponse { digest: base.digest, config, r#ref: request.r#ref })
 }
 
-/// What a source is like. Only of images there is something to tell; other sources are given back as they are, as something
-/// that is known when it is built.
+/// What a source is like.
 pub(super) async fn meta(
     server: &Server,
     build: &Arc<Build>,
     request: ResolveSourceMetaRequest,
 ) -> Result<ResolveSourceMetaResponse, Status> {
+    unmet::policies(&request.source_policies)?;
     let source = request.source.ok_or_else(|| Status::invalid_argument("Source: there is none"))?;
-    let Some(reference) = source.identifier.strip_prefix(IMAGE) else {
-        let text =
-            format!("Source: only images are resolved before they are built, not {}", source.identifier);
-        return Err(Status::unimplemented(kiln_graph::redact(&text)));
-    };
-    let asked = request.image.unwrap_or_default();
-    if asked.attestation_chain || !asked.resolve_attestations.is_empty() {
+    let image = request.image.unwrap_or_default();
+    if image.attestation_chain || !image.resolve_attestations.is_empty() {
         return Err(Status::unimplemented("Image.AttestationChain: attestations are not resolved"));
     }
-    let mode = match source.attrs.get("image.resolvemode") {
-        Some(mode) if request.resolve_mode.is_empty() => mode.clone(),
-        _ => request.resolve_mode,
-    };
-    let platform = platform(server, request.platform.as_ref());
-    let base = resolve(server, build, reference, platform, &mode).await?;
-    let config = if asked.no_config {
-        Vec::new()
-    } else {
-        serde_json::to_vec(&base.config).map_err(|error| told(Code::Internal, &error))?
-    };
-    let digest = base.digest;
-    let image = ResolveSourceImageResponse { digest, config, ..ResolveSourceImageResponse::default() };
-    Ok(ResolveSourceMetaResponse {
-        source: Some(source),
-        image: Some(image),
-        ..ResolveSourceMetaResponse::default()
-    })
+    if request.git.is_some_and(|git| git.return_object) {
+        return Err(Status::unimplemented("Git.ReturnObject: objects of repositories are not sent"));
+    }
+    if request.http.is_some_and(|http| http.checksum_request.is_some()) {
+        return Err(Status::unimplemented(
+            "HTTP.ChecksumRequest: the checksum of a file is SHA-256 of its content",
+        ));
+    }
+    let known = known(server, build, &source, request.platform, &request.resolve_mode).await?;
+    let mut response = ResolveSourceMetaResponse { source: Some(source), ..Default::default() };
+    match known {
+        Known::Image(base) => {
+            let config = if image.no_config {
+                Vec::new()
+            } else {
+                serde_json::to_vec(&base.config).map_err(|error| told(Code::Internal, &error))?
+            };
+            let digest = base.digest;
+            response.image = Some(ResolveSourceImageResponse { digest, config, ..Default::default() });
+        }
+        Known::Git(commit, keeps_git) => response.git = Some(repository(commit, keeps_git)),
+        Known::File(file) => response.http = Some(remote_file(file)),
+    }
+    Ok(response)
 }
 
-async fn resolve(
+/// A tag counts by its own object, beside which stands the commit unless the tag will be seen.
+fn repository(commit: Commit, keeps_git: bool) -> ResolveSourceGitResponse {
+    let Commit { reference, commit, tag } = commit;
+    let (checksum, commit_checksum) = match tag {
+        Some(tag) if keeps_git => (tag, String::new()),
+        Some(tag) => (tag, commit),
+        None => (commit, String::new()),
+    };
+    ResolveSourceGitResponse { checksum, r#ref: reference, commit_checksum, ..Default::default() }
+}
+
+fn remote_file(file: RemoteFile) -> ResolveSourceHttpResponse {
+    let RemoteFile { digest, filename, modified } = file;
+    let last_modified = modified.map(|seconds| Timestamp { seconds, nanos: 0 });
+    ResolveSourceHttpResponse { checksum: digest, filename, last_modified, ..Default::default() }
+}
+
+async fn known(
     server: &Server,
     build: &Arc<Build>,
-    reference: &str,
-    platform: String,
+    source: &pb::SourceOp,
+    platform: Option<pb::Platform>,
     mode: &str,
-) -> Result<ResolvedBase, Status> {
-    Reference::parse(reference).map_err(|error| {
-        Status::invalid_argument(format!("`{reference}` is not an image reference: {error}"))
-    })?;
-    let policy = match mode {
-        "pull" => PullPolicy::Always,
-        "" | "default" | "local" => PullPolicy::Missing,
+) -> Result<Known, Status> {
+    if let Some(reference) = source.identifier.strip_prefix(IMAGE) {
+        Reference::parse(reference).map_err(|error| {
+            Status::invalid_argument(format!("`{reference}` is not an image reference: {error}"))
+        })?;
+    }
+    let attribute = source.attrs.get(RESOLVE_MODE).map(String::as_str).unwrap_or_default();
+    let pulls = match if mode.is_empty() { attribute } else { mode } {
+        "pull" => true,
+        "" | "default" | "local" => false,
         other => return Err(Status::invalid_argument(format!("ResolveMode: `{other}` is not known"))),
     };
-    let session = server.sessions.get(&build.session).await?;
-    let (progress, told_all) = crate::progress::of(build);
-    let resolver = server.builder_for(&session).resolver(policy, progress, Handle::current());
-    let request = BaseRequest { reference: reference.to_owned(), platform, layout: None };
-    let answers = tokio::task::spawn_blocking(move || resolver.resolve(&[request])).await;
-    told_all.wait().await;
-    let answers = answers.map_err(|_| Status::internal("the resolution ended without a result"))?;
-    let answer =
-        answers.into_iter().next().ok_or_else(|| Status::internal("the resolution has no answer"))?;
-    answer.map_err(|failure| Status::unknown(failure.message))
-}
-
-fn platform(server: &Server, message: Option<&pb::Platform>) -> String {
-    message.map_or_else(|| server.platform.clone(), llb::platform)
+    llb::resolve(server, build, source, platform, pulls).await
 }

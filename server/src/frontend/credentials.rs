@@ -15,17 +15,13 @@ use crate::session::{Session, services};
 pub(crate) async fn of(session: &Session, plan: &Plan, agents: &Path) -> Result<Credentials, Status> {
     let (mut secrets, mut wanted) = (BTreeSet::new(), BTreeSet::new());
     for (_, vertex) in plan.graph.iter() {
-        match &vertex.op {
-            Op::Exec(exec) => {
-                for mount in &exec.mounts {
-                    match mount {
-                        ExecMount::Secret { id, .. } => drop(secrets.insert(id.clone())),
-                        ExecMount::Ssh { id, .. } => drop(wanted.insert(id.clone())),
-                        _ => {}
-                    }
-                }
+        let Op::Exec(exec) = &vertex.op else { continue };
+        for mount in &exec.mounts {
+            match mount {
+                ExecMount::Secret { id, .. } => drop(secrets.insert(id.clone())),
+                ExecMount::Ssh { id, .. } => drop(wanted.insert(id.clone())),
+                _ => {}
             }
-            _ => {}
         }
     }
     let mut credentials = Credentials::default();

@@ -15,7 +15,7 @@ mod report;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::api::gateway::CacheOptionsEntry;
 use crate::build::{Build, Outcome};
@@ -27,6 +27,15 @@ const DOCKERFILE: &str = "dockerfile.v0";
 
 /// The one that runs an image as a frontend. Images of the Dockerfile's own are answered by kiln's.
 const GATEWAY: &str = "gateway.v0";
+
+/// The attribute that lists what a client needs of a frontend, and what there is.
+const NEEDED: &str = "frontend.caps";
+const CAPABILITIES: &[&str] = &[
+    "moby.buildkit.frontend.inputs",
+    "moby.buildkit.frontend.subrequests",
+    "moby.buildkit.frontend.contexts",
+    "moby.buildkit.frontend.gitquerystring",
+];
 
 /// The attributes, with the caches that a call imports beside them.
 pub(crate) fn with_imports(
@@ -59,6 +68,7 @@ async fn named(
     frontend: &str,
     attributes: &HashMap<String, String>,
 ) -> Result<Outcome, Status> {
+    needed(attributes)?;
     match frontend {
         DOCKERFILE => dockerfile::solve(server, build, attributes).await,
         GATEWAY => {
@@ -72,6 +82,20 @@ async fn named(
             )))
         }
         other => Err(Status::unimplemented(format!("frontend `{other}`: only dockerfile.v0 is known"))),
+    }
+}
+
+/// Refuses what a client needs of the frontend and it cannot do.
+fn needed(attributes: &HashMap<String, String>) -> Result<(), Status> {
+    let needed = attributes.get(NEEDED).map(String::as_str).unwrap_or_default();
+    // What follows a plus says whom else a frontend may ask.
+    let names = needed.split(',').map(|name| name.split('+').next().unwrap_or(name));
+    match names.filter(|name| !name.is_empty()).find(|name| !CAPABILITIES.contains(name)) {
+        Some(name) => {
+            let message = format!("unsupported frontend capability {name}");
+            Err(failure::with_details(Code::Unimplemented, &message, vec![failure::capability(name)]))
+        }
+        None => Ok(()),
     }
 }
 
@@ -90,7 +114,20 @@ fn is_dockerfile(source: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_dockerfile;
+    use super::{is_dockerfile, needed};
+
+    #[test]
+    fn what_a_client_needs_and_is_not_there_is_named() {
+        let said = |list: &str| {
+            let attributes = [("frontend.caps".to_owned(), list.to_owned())].into();
+            needed(&attributes).map_err(|status| status.message().to_owned())
+        };
+        for list in ["", "moby.buildkit.frontend.contexts+forward", "moby.buildkit.frontend.inputs,"] {
+            assert_eq!(said(list), Ok(()), "{list}");
+        }
+        let refused = said("moby.buildkit.frontend.inputs,moby.buildkit.frontend.dreams+forward");
+        assert_eq!(refused, Err("unsupported frontend capability moby.buildkit.frontend.dreams".to_owned()));
+    }
 
     #[test]
     fn dockerfile_frontends_are_recognised() {

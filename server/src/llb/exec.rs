@@ -73,13 +73,15 @@ fn command(
     if !meta.cwd.starts_with('/') {
         return Err(about.wrong("meta.cwd", format!("`{}` is not an absolute path", meta.cwd)));
     }
-    let network = match op.network() {
-        pb::NetMode::Unset | pb::NetMode::Host => Network::Host,
-        pb::NetMode::None => Network::None,
+    let network = match pb::NetMode::try_from(op.network) {
+        Ok(pb::NetMode::Unset | pb::NetMode::Host) => Network::Host,
+        Ok(pb::NetMode::None) => Network::None,
+        Err(_) => return Err(about.unsupported("network", format!("{} is not known", op.network))),
     };
-    let security = match op.security() {
-        pb::SecurityMode::Sandbox => Security::Sandbox,
-        pb::SecurityMode::Insecure => Security::Insecure,
+    let security = match pb::SecurityMode::try_from(op.security) {
+        Ok(pb::SecurityMode::Sandbox) => Security::Sandbox,
+        Ok(pb::SecurityMode::Insecure) => Security::Insecure,
+        Err(_) => return Err(about.unsupported("security", format!("{} is not known", op.security))),
     };
     let device = |device: &pb::CdiDevice| Device { name: device.name.clone(), required: !device.optional };
     let rules = ExecRules {
@@ -103,7 +105,7 @@ fn command(
     })
 }
 
-/// What the sandbox does not do, and enumerations that are not known.
+/// What the sandbox does not do.
 fn refuse(about: &About<'_>, meta: &pb::Meta) -> Result<(), LlbError> {
     if !meta.ulimit.is_empty() {
         return Err(about.unsupported("meta.ulimit", "limits are not set for single steps"));
@@ -225,10 +227,13 @@ impl Mounts {
         target: String,
     ) -> Result<ExecMount, LlbError> {
         let cache = mount.cache_opt.as_ref().ok_or_else(|| about.wrong("cacheOpt", "there is none"))?;
-        let sharing = match cache.sharing() {
-            pb::CacheSharingOpt::Shared => Sharing::Shared,
-            pb::CacheSharingOpt::Private => Sharing::Private,
-            pb::CacheSharingOpt::Locked => Sharing::Locked,
+        let sharing = match pb::CacheSharingOpt::try_from(cache.sharing) {
+            Ok(pb::CacheSharingOpt::Shared) => Sharing::Shared,
+            Ok(pb::CacheSharingOpt::Private) => Sharing::Private,
+            Ok(pb::CacheSharingOpt::Locked) => Sharing::Locked,
+            Err(_) => {
+                return Err(about.unsupported("cacheOpt.sharing", format!("{} is not known", cache.sharing)));
+            }
         };
         let mut source = selector(mount);
         let mut input = None;

@@ -7,7 +7,7 @@ use kiln_graph::{Display, Graph, Vertex, VertexId, pattern};
 
 use super::definition::{Definition, Edge};
 use super::source::ClientLayout;
-use super::{LlbError, exec, file, source};
+use super::{LlbError, capabilities, exec, file, source};
 use crate::api::pb;
 
 /// A graph that can be solved.
@@ -169,10 +169,16 @@ impl Lowering {
         for input in op.inputs.iter().filter(|_| !is_build) {
             inputs.push(self.output(&(input.digest.clone(), input.index))?);
         }
+        capabilities::check(about)?;
         if about.metadata.is_some_and(|metadata| metadata.linux_resources.is_some()) {
             return Err(
                 about.unsupported("linux_resources", "limits of resources are not set for single steps")
             );
+        }
+        let export = about.metadata.and_then(|metadata| metadata.export_cache);
+        if export.is_some_and(|export| !export.value) {
+            let detail = "results of single steps are not kept out of shared caches";
+            return Err(about.unsupported("export_cache", detail));
         }
         match &op.op {
             Some(pb::op::Op::Source(op)) => self.one(about, |lowering| source::lower(lowering, about, op)),

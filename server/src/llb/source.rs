@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kiln_graph::op::{Git, GitAccess, Http, LayoutImage, Op, Source};
+use kiln_graph::op::{
+    FileAction, FileOp, Git, GitAccess, Http, LayoutImage, ModeChange, Op, Owner, Source, Transfer, Wildcards,
+};
 use kiln_graph::{VertexId, redact};
 
 use super::LlbError;
@@ -35,7 +37,7 @@ const GIT: &[&str] = &[
     GIT_AGENT,
 ];
 const LAYOUT: &[&str] = &[LAYOUT_SESSION, LAYOUT_STORE];
-const HTTP: &[&str] = &[HTTP_CHECKSUM, HTTP_FILENAME];
+const HTTP: &[&str] = &[HTTP_CHECKSUM, HTTP_FILENAME, HTTP_MODE, HTTP_USER, HTTP_GROUP];
 
 const RESOLVE_MODE: &str = "image.resolvemode";
 const LOCAL_SESSION: &str = "local.session";
@@ -53,10 +55,16 @@ const GIT_TOKEN: &str = "git.authtokensecret";
 const GIT_HEADER: &str = "git.authheadersecret";
 const GIT_KNOWN_HOSTS: &str = "git.knownsshhosts";
 const GIT_AGENT: &str = "git.mountsshsock";
+/// How repositories are reached.
+const GIT_SCHEMES: [&str; 4] = ["https", "http", "ssh", "git"];
+
 const LAYOUT_SESSION: &str = "oci.session";
 const LAYOUT_STORE: &str = "oci.store";
 const HTTP_CHECKSUM: &str = "http.checksum";
 const HTTP_FILENAME: &str = "http.filename";
+const HTTP_MODE: &str = "http.perm";
+const HTTP_USER: &str = "http.uid";
+const HTTP_GROUP: &str = "http.gid";
 
 /// Lowers a source operation.
 pub(super) fn lower(
@@ -65,7 +73,43 @@ pub(super) fn lower(
     op: &pb::SourceOp,
 ) -> Result<VertexId, LlbError> {
     let (source, name) = source(lowering, about, op)?;
-    lowering.add(about, about.vertex(Op::Source(source), Vec::new(), name))
+    let Source::Http(Http { filename, .. }) = &source else {
+        return lowering.add(about, about.vertex(Op::Source(source), Vec::new(), name));
+    };
+    let change = other_access(&Attributes { about, op }, filename)?;
+    let file = lowering.add(about, about.vertex(Op::Source(source), Vec::new(), name.clone()))?;
+    let Some(change) = change else { return Ok(file) };
+    let change = Op::File(FileOp { actions: vec![change], link: false });
+    let scratch = lowering.scratch();
+    lowering.add(about, about.vertex(change, vec![scratch, file], name))
+}
+
+/// What gives a downloaded file the mode and the owner that the client says, if it says any: it has usual ones when it comes.
+fn other_access(attributes: &Attributes<'_>, filename: &str) -> Result<Option<FileAction>, LlbError> {
+    let (mode, user) = (attributes.number(HTTP_MODE)?, attributes.number(HTTP_USER)?);
+    let group = attributes.number(HTTP_GROUP)?;
+    if (mode, user, group) == (None, None, None) {
+        return Ok(None);
+    }
+    if mode.is_some_and(|mode| mode > 0o7777) {
+        return Err(attributes.about.wrong(HTTP_MODE, "these are no permissions"));
+    }
+    let id = |id: Option<u32>| id.unwrap_or_default().to_string();
+    Ok(Some(FileAction::Transfer(Transfer {
+        input: 1,
+        source: format!("/{filename}"),
+        destination: format!("/{filename}"),
+        owner: Some(Owner { user: id(user), group: Some(id(group)) }),
+        mode: mode.map(ModeChange::Set),
+        time: None,
+        wildcards: Wildcards::None,
+        follow: false,
+        contents: false,
+        make_parents: false,
+        replace: false,
+        include: Vec::new(),
+        exclude: Vec::new(),
+    })))
 }
 
 /// What the operation stands for, and how it is shown.
@@ -181,8 +225,18 @@ fn git(attributes: &Attributes<'_>, rest: &str) -> Result<Git, LlbError> {
     if remote.is_empty() {
         return Err(attributes.about.wrong("identifier", "it names no repository"));
     }
-    let transport = remote.contains("://") || remote.starts_with("git@");
-    let remote = if transport { remote.to_owned() } else { format!("https://{remote}") };
+    let remote = match remote.split_once("://") {
+        Some((scheme, _)) if GIT_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
+            remote.to_owned()
+        }
+        // Repositories of the daemon's machine are none of its clients' business.
+        Some((scheme, _)) => {
+            let known = GIT_SCHEMES.join(", ");
+            return Err(attributes.about.wrong("identifier", format!("`{scheme}` is none of {known}")));
+        }
+        None if remote.starts_with("git@") => remote.to_owned(),
+        None => format!("https://{remote}"),
+    };
     let subdir = subdir.trim_matches('/');
     if subdir.split('/').any(|part| part == "..") {
         return Err(attributes.about.wrong("identifier", format!("`{subdir}` leads out of the repository")));
@@ -259,6 +313,16 @@ impl Attributes<'_> {
 
     fn is_set(&self, name: &str) -> bool {
         self.get(name) == Some("true")
+    }
+
+    /// A number as Go's programs write them: octal after a zero.
+    fn number(&self, name: &str) -> Result<Option<u32>, LlbError> {
+        let Some(text) = self.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let parsed = match text.strip_prefix("0o").or_else(|| text.strip_prefix('0')) {
+            Some(octal) if !octal.is_empty() => u32::from_str_radix(octal, 8),
+            _ => text.parse(),
+        };
+        parsed.map(Some).map_err(|_| self.about.wrong(name, format!("`{text}` is no such number")))
     }
 
     /// A list of texts in JSON.

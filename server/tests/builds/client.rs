@@ -157,7 +157,7 @@ impl Daemon {
         self.solve(offer, request).await
     }
 
-    /// Builds what the request says; its name and its session are made here.
+    /// Builds what the request says; its session is made here, and its name if it has none.
     pub async fn solve(&self, offer: &Offer, request: SolveRequest) -> Done {
         let channel = self.connect().await;
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -166,7 +166,8 @@ impl Daemon {
         let (sent, taken) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Taken::default())));
         let services = Services { offer, sent: &sent, taken: &taken, gone: &gone };
         let session = services.session(channel.clone(), &id);
-        let build = format!("build-{number}");
+        let named = Some(request.r#ref.clone()).filter(|name| !name.is_empty());
+        let build = named.unwrap_or_else(|| format!("build-{number}"));
         let request = SolveRequest { r#ref: build.clone(), session: id, ..request };
         let mut control = ControlClient::new(channel);
         let answer = tokio::select! {

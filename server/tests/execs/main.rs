@@ -11,6 +11,10 @@
 mod client;
 mod commands;
 mod composed;
+mod driven;
+#[path = "../builds/entries.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod entries;
 #[path = "../builds/files.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod files;
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     tests.extend(commands::TESTS);
     tests.extend(composed::TESTS);
+    tests.extend(driven::TESTS);
     tests.extend(secrets::TESTS);
     harness::run(&tests)
 }

@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_server::api::control::control_client::ControlClient;
 use kiln_server::api::control::{SolveRequest, StatusRequest};
+use kiln_server::api::gateway::llb_bridge_client::LlbBridgeClient;
+use kiln_server::api::gateway::result::Result as Refs;
+use kiln_server::api::gateway::{self, ReturnRequest, SolveRequest as SolveMessage};
 use tempfile::TempDir;
 use tokio_stream::StreamExt;
-use tonic::Status;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 use crate::client::{Daemon, Done, Offer, output};
 use crate::graph::{Edge, Graph};
@@ -83,6 +88,20 @@ impl World {
         self.solve(graph, result).await.answer.unwrap_err()
     }
 
+    /// A build that the client drives itself, until it returns.
+    pub async fn drive<F: Future<Output = ()>>(
+        &self,
+        request: SolveRequest,
+        drive: impl FnOnce(Driver) -> F,
+    ) -> Done {
+        let build = format!("driven-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let client = LlbBridgeClient::new(self.daemon.connect().await);
+        let driver = Driver { client, build: build.clone() };
+        let request = SolveRequest { r#ref: build, ..request };
+        let (done, ()) = tokio::join!(self.daemon.solve(&self.offer, request), drive(driver));
+        done
+    }
+
     /// Names of the steps of a build that were executed.
     pub async fn executed(&self, done: &Done) -> Vec<String> {
         let mut cached = HashMap::new();
@@ -97,6 +116,45 @@ impl World {
         let mut executed: Vec<String> = executed.filter(|name| name.starts_with("/bin/sh")).collect();
         executed.sort();
         executed
+    }
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The calls of a client that drives its build.
+pub struct Driver {
+    pub client: LlbBridgeClient<Channel>,
+    build: String,
+}
+
+impl Driver {
+    /// A call's message, with the build that it is about.
+    pub fn about<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("buildkit-controlapi-buildid", self.build.parse().unwrap());
+        request
+    }
+
+    /// Solves a graph; the name of the result.
+    pub async fn solve(&mut self, graph: &Graph, result: &Edge) -> Result<String, Status> {
+        let request = SolveMessage {
+            definition: Some(graph.definition(result)),
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            ..SolveMessage::default()
+        };
+        let answer = self.client.solve(self.about(request)).await?.into_inner();
+        match answer.result.unwrap().result {
+            Some(Refs::Ref(reference)) => Ok(reference.id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Ends the build with these results.
+    pub async fn returns(&mut self, result: Option<Refs>) {
+        let result = Some(gateway::Result { result, ..gateway::Result::default() });
+        let request = self.about(ReturnRequest { result, error: None });
+        self.client.r#return(request).await.unwrap();
     }
 }
 

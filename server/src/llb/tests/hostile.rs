@@ -85,6 +85,24 @@ fn operations_without_sense_are_refused() {
             }),
             "mountType",
         ),
+        (
+            exec(pb::ExecOp {
+                meta: Some(meta()),
+                mounts: vec![root()],
+                network: 9,
+                ..pb::ExecOp::default()
+            }),
+            "network: 9",
+        ),
+        (
+            exec(pb::ExecOp {
+                meta: Some(meta()),
+                mounts: vec![root()],
+                security: 9,
+                ..pb::ExecOp::default()
+            }),
+            "security: 9",
+        ),
         (pb::op::Op::File(pb::FileOp::default()), "actions"),
         (file(vec![(remove("/"), -1)], -1, 0), "root itself"),
         (file(vec![(remove("/../x/.."), -1)], -1, 0), "root itself"),
@@ -113,14 +131,30 @@ fn operations_without_sense_are_refused() {
         (pb::op::Op::Passthrough(pb::PassthroughOp { id: String::new(), outputs: vec![0] }), "id"),
         (pb::op::Op::Passthrough(pb::PassthroughOp { id: "p".into(), outputs: vec![] }), "outputs"),
         (pb::op::Op::Passthrough(pb::PassthroughOp { id: "p".into(), outputs: vec![0] }), "input 0"),
+    ];
+    refused_alone(cases);
+}
+
+#[test]
+fn sources_without_sense_are_refused() {
+    refused_alone([
         (source("docker-image", &[]), "no scheme"),
         (source("docker-image://", &[]), "names no image"),
         (source("ftp://x/y", &[]), "scheme `ftp`"),
-        (source("https://x/y", &[("http.perm", "1")]), "http.perm"),
+        (source("https://x/y", &[("http.perm", "x")]), "http.perm"),
+        (source("https://x/y", &[("http.perm", "010000")]), "http.perm"),
+        (source("https://x/y", &[("http.uid", "-1")]), "http.uid"),
+        (source("https://x/y", &[("http.header.accept", "x")]), "http.header.accept"),
         (source("https://x/y", &[("http.filename", "../y")]), "not the name of a file"),
         (source("git://x/y#:../..", &[]), "leads out"),
+        (source("git://x/y", &[("git.fullurl", "file:///srv/r")]), "`file`"),
+        (source("git://x/y", &[("git.fullurl", "ext::sh -c x://")]), "ext::sh"),
         (source("local://x", &[("local.includepattern", "{")]), "local.includepattern"),
-    ];
+    ]);
+}
+
+#[track_caller]
+fn refused_alone<const N: usize>(cases: [(pb::op::Op, &str); N]) {
     for (op, words) in cases {
         let mut writer = Writer::default();
         let digest = writer.add(op, &[]);

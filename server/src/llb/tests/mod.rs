@@ -1,5 +1,6 @@
 //! Graphs of clients: what each operation is lowered to, what hostile ones get for an answer, and what random ones build.
 
+mod capabilities;
 mod hostile;
 mod lowering;
 mod model;
