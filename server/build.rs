@@ -1,9 +1,10 @@
 //! Generates messages, clients and servers from `proto/`, without a protobuf compiler on the machine.
 
 /// The entry points; what they import comes with them.
-const PROTOS: [&str; 9] = [
+const PROTOS: [&str; 10] = [
     "control.proto",
     "gateway.proto",
+    "policysession.proto",
     "filesync.proto",
     "secrets.proto",
     "ssh.proto",

@@ -18,6 +18,9 @@ pub mod moby {
             }
             pub mod sourcepolicy {
                 tonic::include_proto!("moby.buildkit.v1.sourcepolicy");
+                pub mod policysession {
+                    tonic::include_proto!("moby.buildkit.v1.sourcepolicy.policysession");
+                }
             }
             pub mod types {
                 tonic::include_proto!("moby.buildkit.v1.types");

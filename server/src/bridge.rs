@@ -1,7 +1,7 @@
 //! The calls of a client that drives its build itself: it asks for frontends and files, and returns what it made of them.
 
 mod files;
-mod sources;
+pub(crate) mod sources;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -180,7 +180,8 @@ impl LlbBridge for BridgeService {
     async fn warn(&self, request: Request<WarnRequest>) -> Result<Response<WarnResponse>, Status> {
         let build = self.build(&request).await?;
         let WarnRequest { digest, level, short, detail, url, info, ranges } = request.into_inner();
-        build.status.warn(VertexWarning { vertex: digest, level, short, detail, url, info, ranges });
+        let vertex = build.step_of(digest);
+        build.status.warn(VertexWarning { vertex, level, short, detail, url, info, ranges });
         Ok(Response::new(WarnResponse {}))
     }
 }

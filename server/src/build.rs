@@ -48,6 +48,8 @@ pub(crate) struct Build {
     pub(crate) entitlements: Vec<String>,
     /// Caches that are read and written, if the client named any when the build began.
     pub(crate) caches: OnceLock<CacheOptions>,
+    /// The session that says which sources it may have, if one is to be asked.
+    pub(crate) policy: OnceLock<String>,
     /// Graphs that the client gave it by name when it began.
     pub(crate) inputs: OnceLock<HashMap<String, pb::Definition>>,
     /// How what it makes was made.
@@ -61,6 +63,8 @@ pub(crate) struct Build {
     solved: Mutex<Vec<Arc<Solved>>>,
     /// Directories that only this daemon has, and what the client calls what is in them.
     names: Mutex<Vec<(String, String)>>,
+    /// What people are shown of operations of clients' graphs, by their digests.
+    operations: Mutex<HashMap<String, String>>,
     /// The shared caches of each image that was solved, by its id.
     shared: Mutex<HashMap<Digest, BuildCaches>>,
     returned: Mutex<Option<oneshot::Sender<Result<Outcome, Status>>>>,
@@ -83,6 +87,7 @@ impl Build {
             exporters,
             entitlements,
             caches: OnceLock::new(),
+            policy: OnceLock::new(),
             inputs: OnceLock::new(),
             making: Making::begin(),
             status: Arc::new(StatusLog::new(id)),
@@ -90,6 +95,7 @@ impl Build {
             known: Mutex::default(),
             solved: Mutex::default(),
             names: Mutex::default(),
+            operations: Mutex::default(),
             shared: Mutex::default(),
             returned: Mutex::new(Some(sender)),
         };
@@ -100,6 +106,17 @@ impl Build {
     pub(crate) fn keep_caches(&self, image: &Digest, caches: BuildCaches) {
         let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(image.clone(), caches);
+    }
+
+    /// Remembers what people are shown of operations.
+    pub(crate) fn name_operations(&self, names: impl Iterator<Item = (String, String)>) {
+        self.operations.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+    }
+
+    /// The step that watchers are told of for an operation that a client names; what is none has its own name.
+    pub(crate) fn step_of(&self, operation: String) -> String {
+        let names = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(&operation).and_then(|name| self.status.named(name)).unwrap_or(operation)
     }
 
     /// The shared caches that an image was solved with.

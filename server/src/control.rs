@@ -157,6 +157,9 @@ impl Server {
         let (build, returned) =
             Build::new(&request.r#ref, &request.session, attributes, exporters, request.entitlements);
         // Nobody else has the build yet.
+        if !request.source_policy_session.is_empty() {
+            drop(build.policy.set(request.source_policy_session));
+        }
         drop(build.caches.set(request.cache.unwrap_or_default()));
         drop(build.inputs.set(inputs.clone()));
         // What is refused has a place, too: the client's other calls about it need not wait for it to begin.

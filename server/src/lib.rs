@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod history;
 pub mod listen;
 mod llb;
+mod policy;
 mod progress;
 mod rendezvous;
 mod running;

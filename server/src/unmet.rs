@@ -9,11 +9,6 @@ use crate::api::control::sourcepolicy::Policy;
 /// Refuses what a build asks for and would not get.
 pub(crate) fn check(request: &SolveRequest) -> Result<(), Status> {
     policies(request.source_policy.as_slice())?;
-    if !request.source_policy_session.is_empty() {
-        return Err(Status::unimplemented(
-            "SourcePolicySession: clients are not asked about sources; build without a policy",
-        ));
-    }
     if request.proxy_network {
         return Err(Status::unimplemented(
             "ProxyNetwork: commands do not reach the network through a proxy of the daemon's; build without it",
@@ -46,10 +41,6 @@ mod tests {
         let rules = Policy { version: 1, rules: vec![Rule::default()] };
         for (request, name) in [
             (SolveRequest { source_policy: Some(rules), ..SolveRequest::default() }, "SourcePolicy:"),
-            (
-                SolveRequest { source_policy_session: "s".into(), ..SolveRequest::default() },
-                "SourcePolicySession:",
-            ),
             (SolveRequest { proxy_network: true, ..SolveRequest::default() }, "ProxyNetwork:"),
             (
                 SolveRequest { enable_session_exporter: true, ..SolveRequest::default() },

@@ -59,7 +59,7 @@ pub(super) async fn image_config(
 }
 
 /// What a source is like.
-pub(super) async fn meta(
+pub(crate) async fn meta(
     server: &Server,
     build: &Arc<Build>,
     request: ResolveSourceMetaRequest,

@@ -16,6 +16,7 @@ use super::report::Report;
 use super::{credentials, limits, options, questions};
 use crate::build::{Build, Outcome};
 use crate::failure::told;
+use crate::policy;
 use crate::server::Server;
 use crate::session::Session;
 
@@ -87,6 +88,10 @@ impl<'a> Work<'a> {
         let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
         let context = attributes.get("context").map(String::as_str).unwrap_or_default();
         let credentials = credentials::for_context(&session, context, agents.path()).await?;
+        if let Ok(Some(source)) = kiln_graph::remote_source(context) {
+            let sources = policy::source_op(&source).into_iter().collect();
+            policy::check(server, build, &server.platform, sources).await?;
+        }
         let from = (&builder, &credentials);
         let loaded = load::load(server, &session, from, (&names, attributes), &progress).await?;
         let named = Named::read(server, &session, attributes, &progress).await?;

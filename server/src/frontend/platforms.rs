@@ -23,6 +23,7 @@ use crate::caches::{self, BuildCaches};
 use crate::contexts::Synced;
 use crate::export::made::Made;
 use crate::failure::told;
+use crate::policy;
 use crate::progress::{ToldAll, for_platform};
 
 /// One image that is wanted.
@@ -83,6 +84,7 @@ impl Work<'_> {
         if warns {
             self.report.warn(self.build, &diagnostics);
         }
+        policy::check(self.server, self.build, target, policy::sources(&plan.graph)).await?;
         Ok(Planned { plan, bases, shared, shown, progress, told_all })
     }
 

@@ -24,6 +24,7 @@ use crate::build::{Build, Outcome, Solved};
 use crate::caches::{self, BuildCaches};
 use crate::export::made;
 use crate::failure::{self, told};
+use crate::policy;
 use crate::frontend::credentials;
 use crate::server::Server;
 use crate::session::Session;
@@ -51,7 +52,7 @@ pub(crate) async fn result_of(
 ) -> Result<Arc<Solved>, Status> {
     let definition = Definition::read(definition)?;
     let session = server.sessions.get(&build.session).await?;
-    let (progress, told_all) = crate::progress::of(build);
+    let (progress, told_all) = crate::progress::of_builder(build, None);
     let work = async {
         let builder = server.builder_for(&session);
         let work = Work { server, build, attributes, session, builder, progress };
@@ -94,11 +95,17 @@ impl Work<'_> {
         if lowered.host_network && !self.build.entitlements.iter().any(|granted| granted == NETWORK_HOST) {
             return Err(Status::permission_denied(format!("{NETWORK_HOST} is not allowed")));
         }
+        let sources = policy::sources(&lowered.graph);
+        policy::check(self.server, self.build, &lowered.platform, sources).await?;
         let commands = lowered.graph.iter().filter_map(|(_, vertex)| match &vertex.op {
             Op::Exec(exec) => Some((vertex.display.name.clone(), exec.args.join(" "))),
             _ => None,
         });
         self.build.status.learn(commands.collect());
+        let name = |(vertex, digest): (&VertexId, &String)| {
+            Some((digest.clone(), lowered.graph.get(*vertex)?.display.name.clone()))
+        };
+        self.build.name_operations(lowered.operations.iter().filter_map(name));
         let made = Made { operations: lowered.operations.clone(), origins };
         let (record, shared) = self.record(lowered, &made).await?;
         self.build.keep_caches(&record.id, shared);
