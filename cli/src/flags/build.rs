@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use kiln_graph::{Entitlements, GrantError};
 
+use super::attest::{AnnotationSpec, AttestSpec, ProvenanceSpec};
 use super::cache::{CacheFrom, CacheTo};
 use super::call::{AnswerFormat, CallSpec, Question};
 use super::contexts::ContextSpec;
@@ -85,9 +86,21 @@ pub struct BuildFlags {
     /// Write build result metadata to a file
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
-    /// Output destination (format: "type=oci|docker|local|tar|image|registry,dest=PATH", or a directory)
+    /// Output destination (format: "type=oci|docker|local|tar|image|registry|cacheonly,dest=PATH,KEY=VALUE,…", or a directory)
     #[arg(short, long = "output", value_name = "SPEC", value_parser = OutputSpec::parse)]
     pub outputs: Vec<OutputSpec>,
+    /// Say in the output where the image comes from (format: "true|false|mode=min|max,version=v1|v0.2,…")
+    #[arg(long, value_name = "SPEC", value_parser = ProvenanceSpec::parse)]
+    pub provenance: Option<ProvenanceSpec>,
+    /// Attest something of the image in the output (format: "type=provenance,KEY=VALUE,…")
+    #[arg(long, value_name = "SPEC", value_parser = AttestSpec::parse)]
+    pub attest: Vec<AttestSpec>,
+    /// Accepted where it asks for nothing (`--sbom=false`): no packages are listed
+    #[arg(long, hide = true, value_name = "SPEC", value_parser = AttestSpec::parse_sbom)]
+    pub sbom: Option<AttestSpec>,
+    /// Add an annotation to the image in the output (format: "[manifest|index|…[[PLATFORM]]:]KEY=VALUE")
+    #[arg(long, value_name = "ANNOTATION", value_parser = AnnotationSpec::parse)]
+    pub annotation: Vec<AnnotationSpec>,
     /// Shorthand for "--output=type=registry"
     #[arg(long)]
     pub push: bool,

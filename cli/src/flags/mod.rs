@@ -5,6 +5,7 @@
 //! [`crate::commands`]. Called by `main`; reads nothing but its arguments.
 
 pub mod amount;
+pub mod attest;
 pub mod boolean;
 pub mod build;
 pub mod cache;

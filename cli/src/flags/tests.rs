@@ -72,7 +72,8 @@ fn build_takes_dockers_spellings() {
     assert_eq!(flags.progress, Some(build::ProgressKind::Plain));
     assert!(flags.no_cache && flags.pull && flags.quiet && flags.push && flags.rm && flags.force_rm);
     assert!(!flags.compress && !flags.load);
-    assert_eq!(flags.outputs, [output::OutputSpec::Oci(output::Destination::File("x".into()))]);
+    let place = output::Place::Archive(output::Destination::File("x".into()));
+    assert_eq!(flags.outputs.iter().map(|output| &output.place).collect::<Vec<_>>(), [&place]);
     assert_eq!(flags.context, PathBuf::from("."));
 }
 

@@ -7,8 +7,6 @@
 /// Flags of `docker build` and `docker buildx build`.
 const BUILD: &[&str] = &[
     "--add-host",
-    "--annotation",
-    "--attest",
     "--builder",
     "--cgroup-parent",
     "--cpu-period",
@@ -24,8 +22,6 @@ const BUILD: &[&str] = &[
     "-m",
     "--memory-swap",
     "--policy",
-    "--provenance",
-    "--sbom",
     "--security-opt",
     "--shm-size",
     "--squash",

@@ -25,7 +25,14 @@ use crate::server::Server;
 use crate::session::{Session, send};
 
 /// What clients may ask for of outputs and shared caches.
-pub(crate) const CAPABILITIES: &[&str] = &["exporter.multiple", "cache.gha", "cache.s3"];
+pub(crate) const CAPABILITIES: &[&str] = &[
+    "exporter.multiple",
+    "exporter.image.annotations",
+    "exporter.image.attestations",
+    "exporter.sourcedateepoch",
+    "cache.gha",
+    "cache.s3",
+];
 
 type Answer = HashMap<String, String>;
 

@@ -1,12 +1,13 @@
 //! `kiln build`: Dockerfile, flags and context to an image, and to wherever it goes from there.
 //!
 //! The way through: [`source`] reads the Dockerfile and the ignore rules, [`options`] turns flags into the lowering's
-//! options, the builder solves the plan, [`results`] names, exports and pushes the image, [`failure`] shows what
-//! went wrong. Nothing is named before everything has succeeded.
+//! options, the builder solves the plan, [`results`] says where the image goes and [`deliver`] brings it there, [`failure`]
+//! shows what went wrong. Nothing is named before everything has succeeded.
 
 pub mod call;
 mod contexts;
 mod credentials;
+mod deliver;
 mod elsewhere;
 mod failure;
 mod options;
@@ -16,19 +17,21 @@ mod require;
 mod results;
 pub mod shared;
 mod source;
+mod statements;
 
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use kiln_builder::provenance::Capture;
 use kiln_builder::{
     Bases, BuildRequest, Builder, CancellationToken, Credentials, Progress, PullPolicy, RequireCached,
     SharedCaches,
 };
-use kiln_cache::ImageRecord;
 use kiln_graph::lower::{LowerOptions, lower};
 use kiln_graph::op::Source;
 use kiln_graph::plan::Plan;
 use kiln_parser::{Diagnostic, Parsed};
+use kiln_registry::Reference;
 use tokio::runtime::Handle;
 
 use crate::error::CliError;
@@ -36,6 +39,7 @@ use crate::flags::build::{BuildFlags, ProgressKind};
 use crate::output;
 use crate::session::Session;
 use crate::work::with_progress;
+use deliver::{Built, Delivery};
 use failure::Findings;
 use results::Results;
 use shared::Caches;
@@ -59,7 +63,7 @@ struct Job<'a> {
 
 /// Builds an image.
 pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
-    let begun = Instant::now();
+    let (begun, started) = (Instant::now(), jiff::Timestamp::now());
     require::check(flags)?;
     let kind = progress_kind(flags, session)?;
     let source = BuildSource::obtain(flags, session)?;
@@ -84,25 +88,31 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
     let work = |progress: Progress| async move {
         let job = job_ref;
         let caches = job.caches.open(builder, &job.options.platform, &progress)?;
-        let record = job.build(builder, &caches, &progress).await?;
-        let pushed = job.results.deliver(&record, images, &progress).await?;
+        let built = job.build(builder, &caches, started, &progress).await?;
+        let trusting = |name: &Reference| {
+            let client = builder.client.trusting(name.registry())?;
+            Ok(builder.with_client(client).images())
+        };
+        let (results, progress) = (&job.results, &progress);
+        let delivery = Delivery { results, built: &built, images, progress, trusting: &trusting };
+        let made = delivery.perform().await?;
         builder.make_durable().await.map_err(|error| failure::of_build(error, &job.source, job.color))?;
-        let written = builder.export_caches(&caches, &record, &progress).await?;
+        let written = builder.export_caches(&caches, &built.record, progress).await?;
         let cached = shared::summary(&builder.import_report(&caches), &written);
-        Ok::<_, CliError>((record, pushed, cached))
+        Ok::<_, CliError>((built, made, cached))
     };
     let result = with_progress(session.view(kind), Some(&job.cancel), work);
     if let Some(warnings) = job.warnings.get().filter(|warnings| !quiet && !warnings.is_empty()) {
         output::remark(&format!("{}\n", warnings.trim_end()));
     }
-    let ((record, pushed, cached), tracker) =
+    let ((built, made, cached), tracker) =
         result.map_err(|error| if job.raw { raw::told(&error, &job.source) } else { error })?;
-    results::write_files(flags, &record, &job.results, pushed.as_ref())?;
+    results::write_files(flags, &built, &job.results, made.as_ref())?;
     match quiet {
         true if job.raw || job.results.uses_stdout() => Ok(()),
-        true => output::print_line(record.id.as_ref()),
+        true => output::print_line(built.record.id.as_ref()),
         false => {
-            let summary = job.results.summary(&record, tracker.counts(), begun.elapsed());
+            let summary = job.results.summary(&built.record, tracker.counts(), begun.elapsed());
             output::remark(&[vec![summary], cached].concat().join("\n"));
             Ok(())
         }
@@ -114,8 +124,9 @@ impl Job<'_> {
         &self,
         builder: &Builder,
         caches: &SharedCaches,
+        started: jiff::Timestamp,
         progress: &Progress,
-    ) -> Result<ImageRecord, CliError> {
+    ) -> Result<Built, CliError> {
         let parsed = kiln_parser::parse_with(&self.source.text, check_argument(&self.options));
         if parsed.diagnostics.iter().any(Diagnostic::is_error) {
             self.tell(&parsed.diagnostics);
@@ -137,7 +148,20 @@ impl Job<'_> {
         let findings = self.findings(&diagnostics);
         let Some(plan) = lowered.plan else { return Err(findings.into_error()) };
         drop(self.warnings.set(findings.warnings()));
-        self.solve(builder, (plan, bases, required), caches, progress).await
+        // Most builds need not know what they were made of.
+        let planned = self.results.needs_capture().then(|| (plan.clone(), bases.clone()));
+        let record = self.solve(builder, (plan, bases, required), caches, progress).await?;
+        let epoch = self.options.build_args.get(options::SOURCE_DATE_EPOCH);
+        let epoch = epoch.and_then(|epoch| epoch.parse().ok());
+        let Some((plan, bases)) = planned else {
+            return Ok(Built { record, base_layers: 0, epoch, attestations: Vec::new() });
+        };
+        let capture = statements::capture(Capture::of(&plan, &bases), &self.source);
+        let about = (self.flags, &self.options, &self.source);
+        let stated = self.results.provenance.iter();
+        let stated = stated.map(|options| statements::provenance(options, &capture, about, started));
+        let attestations = stated.collect::<Result<_, CliError>>()?;
+        Ok(Built { record, base_layers: capture.base_layers(), epoch, attestations })
     }
 
     async fn solve(
@@ -146,7 +170,7 @@ impl Job<'_> {
         (plan, bases, require_cached): (Plan, Bases, RequireCached),
         caches: &SharedCaches,
         progress: &Progress,
-    ) -> Result<ImageRecord, CliError> {
+    ) -> Result<kiln_cache::ImageRecord, CliError> {
         let mut contexts = self.source.named.directories.clone();
         // No other context is ever asked for by this name.
         contexts.remove(Source::MAIN_CONTEXT);

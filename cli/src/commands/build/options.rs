@@ -13,7 +13,7 @@ use crate::flags::build::BuildFlags;
 use crate::session::{Session, host_platform};
 
 /// The variable that dates a reproducible build; given on to the build when it is set, as buildx does.
-const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub(super) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// The lowering's options.
 pub fn read(flags: &BuildFlags, source: &BuildSource, session: &Session) -> Result<LowerOptions, CliError> {

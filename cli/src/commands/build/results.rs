@@ -1,108 +1,102 @@
 //! What becomes of a built image: names, archives, directories, a registry, and the files that tell scripts.
+//!
+//! Read here, and told here; [`super::deliver`] does it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use kiln_builder::Progress;
-use kiln_builder::images::{ArchiveFormat, Images, Pushed};
+use kiln_builder::images::{OutputAttributes, OutputKind};
+use kiln_builder::provenance::ProvenanceOptions;
 use kiln_cache::ImageRecord;
-use kiln_registry::Reference;
-use serde_json::{Map, Value};
+use kiln_registry::{Descriptor, Reference};
+use serde_json::{Map, Value, json};
 
+use super::deliver::Built;
+use super::statements;
 use crate::commands::destination::Writing;
 use crate::error::CliError;
 use crate::flags::build::BuildFlags;
-use crate::flags::output::{Destination, OutputSpec};
+use crate::flags::output::{Destination, OutputSpec, Place};
 use crate::output::listing;
 use crate::output::progress::tracker::Counts;
 
 /// Everything that is to be done with the image.
 #[derive(Debug)]
 pub struct Results {
-    names: Vec<Reference>,
-    push: bool,
-    outputs: Vec<OutputSpec>,
+    /// The names that it gets here, and wherever it goes.
+    pub names: Vec<Reference>,
+    /// Where it goes.
+    pub outputs: Vec<OutputSpec>,
+    /// What is asked of its provenance.
+    pub provenance: Option<ProvenanceOptions>,
 }
 
 impl Results {
     /// Reads the flags; wrong names and outputs are found before anything is built.
     pub fn read(flags: &BuildFlags) -> Result<Self, CliError> {
-        let mut push = flags.push;
-        let mut written = flags.tags.clone();
-        for output in &flags.outputs {
-            if let OutputSpec::Image { names, push: wanted } = output {
-                written.extend(names.iter().cloned());
-                push |= wanted;
+        let outputs = outputs(flags)?;
+        let mut names = read_names(&flags.tags)?;
+        for output in outputs.iter().filter(|output| output.place == Place::Store) {
+            for name in output.attributes.names.iter().filter(|_| output.attributes.store) {
+                check_name(name)?;
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
             }
         }
-        let names = read_names(&written)?;
-        if push && names.is_empty() {
+        let is_nameless = |output: &&OutputSpec| {
+            output.attributes.push
+                && output.attributes.names.is_empty()
+                && output.attributes.dangling.is_none()
+        };
+        if names.is_empty() && outputs.iter().any(|output| is_nameless(&output)) {
             let message = "an image without a name cannot be pushed";
             return Err(CliError::usage_with_hint(message, "name it with -t"));
         }
-        check_outputs(&flags.outputs)?;
-        Ok(Self { names, push, outputs: flags.outputs.clone() })
+        check_outputs(&outputs)?;
+        let provenance = statements::wanted(flags);
+        let results = Self { names, outputs, provenance };
+        results.check_statements(flags)?;
+        Ok(results)
+    }
+
+    /// The outputs that go to registries.
+    pub fn pushes(&self) -> impl Iterator<Item = &OutputSpec> {
+        self.outputs.iter().filter(|output| output.attributes.push)
+    }
+
+    /// Whether anybody needs to know what the image was made of.
+    pub fn needs_capture(&self) -> bool {
+        self.provenance.is_some() || self.outputs.iter().any(|output| output.attributes.rewrite_timestamps)
+    }
+
+    /// What is said about the image needs a place.
+    fn check_statements(&self, flags: &BuildFlags) -> Result<(), CliError> {
+        let has_manifest = |output: &OutputSpec| match output.place {
+            Place::Layout(_) => true,
+            Place::Archive(_) => output.attributes.kind != OutputKind::Tar,
+            _ => output.attributes.push,
+        };
+        let hint = "push it (--push), or write it somewhere (--output type=oci,dest=FILE)";
+        if !flags.annotation.is_empty() && !self.outputs.iter().any(has_manifest) {
+            let message = "--annotation: an image that only stays in the store has no manifest";
+            return Err(CliError::usage_with_hint(message, hint));
+        }
+        let has_place = |output: &OutputSpec| {
+            has_manifest(output) || !matches!(output.place, Place::Store | Place::Nowhere)
+        };
+        let is_told = self.outputs.iter().any(has_place) || flags.metadata_file.is_some();
+        if self.provenance.is_some() && !is_told {
+            let message = "--provenance: an image that only stays in the store has no place for it";
+            return Err(CliError::usage_with_hint(message, hint));
+        }
+        Ok(())
     }
 
     /// True when an output takes standard output.
     pub fn uses_stdout(&self) -> bool {
         self.outputs.iter().any(OutputSpec::uses_stdout)
-    }
-
-    /// Exports, then names, then pushes: whatever fails, no name points to an image that is not what was asked for.
-    pub async fn deliver(
-        &self,
-        record: &ImageRecord,
-        images: &Images,
-        progress: &Progress,
-    ) -> Result<Option<Pushed>, CliError> {
-        for output in &self.outputs {
-            self.export(output, record, images, progress).await?;
-        }
-        for name in &self.names {
-            images.name(record, name)?;
-        }
-        let mut pushed = None;
-        for name in self.names.iter().filter(|_| self.push) {
-            pushed = Some(images.push(record, name, progress).await?);
-        }
-        Ok(pushed)
-    }
-
-    async fn export(
-        &self,
-        output: &OutputSpec,
-        record: &ImageRecord,
-        images: &Images,
-        progress: &Progress,
-    ) -> Result<(), CliError> {
-        match output {
-            OutputSpec::Image { .. } | OutputSpec::Docker(None) => Ok(()),
-            OutputSpec::Oci(to) => self.archive(ArchiveFormat::Oci, to, record, images, progress).await,
-            OutputSpec::Docker(Some(to)) => {
-                self.archive(ArchiveFormat::Docker, to, record, images, progress).await
-            }
-            OutputSpec::Local(directory) => Ok(images.export_directory(record, directory, progress).await?),
-            OutputSpec::Tar(to) => {
-                let writing = Writing::begin(to)?;
-                let writer = images.export_tar(record, writing.writer()?, progress).await?;
-                writing.finish(writer)
-            }
-        }
-    }
-
-    async fn archive(
-        &self,
-        format: ArchiveFormat,
-        destination: &Destination,
-        record: &ImageRecord,
-        images: &Images,
-        progress: &Progress,
-    ) -> Result<(), CliError> {
-        let writing = Writing::begin(destination)?;
-        let selected = vec![(record.clone(), self.names.clone())];
-        let writer = images.save(selected, format, writing.writer()?, progress).await?;
-        writing.finish(writer)
     }
 
     /// What was made and what it took, for people.
@@ -112,7 +106,7 @@ impl Results {
         let plural = if steps == 1 { "step" } else { "steps" };
         let mut text =
             format!("built {id} in {:.1}s: {steps} {plural}, {cached} cached", elapsed.as_secs_f64());
-        let did = if self.push { "pushed" } else { "named" };
+        let did = if self.pushes().next().is_some() { "pushed" } else { "named" };
         for name in &self.names {
             text.extend(["\n", did, " ", &name.familiar()]);
         }
@@ -124,11 +118,20 @@ impl Results {
         text
     }
 
-    fn metadata(&self, record: &ImageRecord, pushed: Option<&Pushed>) -> Value {
+    fn metadata(&self, built: &Built, made: Option<&Descriptor>) -> Value {
         let mut fields = Map::new();
-        fields.insert("containerimage.config.digest".to_owned(), record.id.to_string().into());
-        if let Some(pushed) = pushed {
-            fields.insert("containerimage.digest".to_owned(), pushed.digest.to_string().into());
+        fields.insert("containerimage.config.digest".to_owned(), built.record.id.to_string().into());
+        if let Some(made) = made {
+            fields.insert("containerimage.digest".to_owned(), made.digest().to_string().into());
+            let descriptor = json!({
+                "mediaType": made.media_type().to_string(),
+                "digest": made.digest().to_string(),
+                "size": made.size(),
+            });
+            fields.insert("containerimage.descriptor".to_owned(), descriptor);
+        }
+        if let Some(provenance) = built.attestations.first() {
+            fields.insert("buildx.build.provenance".to_owned(), provenance.predicate.clone());
         }
         if !self.names.is_empty() {
             let names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
@@ -138,14 +141,45 @@ impl Results {
     }
 }
 
+/// The outputs, with what other flags say about them.
+fn outputs(flags: &BuildFlags) -> Result<Vec<OutputSpec>, CliError> {
+    let mut outputs = flags.outputs.clone();
+    let is_image =
+        |output: &OutputSpec| output.attributes.kind == OutputKind::Image && output.place == Place::Store;
+    if flags.push {
+        if !outputs.iter().any(is_image) {
+            let read = OutputAttributes::read(OutputKind::Image, &BTreeMap::new());
+            let attributes = read.map_err(|error| CliError::usage(error.to_string()))?;
+            outputs.push(OutputSpec { place: Place::Store, attributes });
+        }
+        outputs.iter_mut().filter(|output| is_image(output)).for_each(|output| output.attributes.push = true);
+    }
+    for annotation in &flags.annotation {
+        for output in &mut outputs {
+            let is_files = matches!(output.attributes.kind, OutputKind::Local | OutputKind::Tar);
+            for key in annotation.keys.iter().filter(|_| !is_files) {
+                let added = output.attributes.packing.annotations.add(key, &annotation.value);
+                added.map_err(|error| CliError::usage(error.to_string()))?;
+            }
+        }
+    }
+    Ok(outputs)
+}
+
+fn check_name(name: &Reference) -> Result<(), CliError> {
+    if name.digest().is_none() {
+        return Ok(());
+    }
+    let name = name.familiar();
+    Err(CliError::usage(format!("`{name}` names content by its digest; a tag is needed")))
+}
+
 /// The names, each once.
 fn read_names(written: &[String]) -> Result<Vec<Reference>, CliError> {
     let mut names = Vec::new();
     for name in written {
         let reference = Reference::parse(name)?;
-        if reference.digest().is_some() {
-            return Err(CliError::usage(format!("`{name}` names content by its digest; a tag is needed")));
-        }
+        check_name(&reference)?;
         if !names.contains(&reference) {
             names.push(reference);
         }
@@ -158,7 +192,7 @@ fn check_outputs(outputs: &[OutputSpec]) -> Result<(), CliError> {
         return Err(CliError::usage("only one output can go to standard output"));
     }
     for output in outputs {
-        if let OutputSpec::Oci(to) | OutputSpec::Docker(Some(to)) | OutputSpec::Tar(to) = output {
+        if let Place::Archive(to) = &output.place {
             Writing::begin(to)?;
         }
     }
@@ -167,11 +201,8 @@ fn check_outputs(outputs: &[OutputSpec]) -> Result<(), CliError> {
 
 /// The file or directory that the output made.
 fn place(output: &OutputSpec) -> Option<&Path> {
-    match output {
-        OutputSpec::Oci(Destination::File(path))
-        | OutputSpec::Docker(Some(Destination::File(path)))
-        | OutputSpec::Tar(Destination::File(path))
-        | OutputSpec::Local(path) => Some(path),
+    match &output.place {
+        Place::Archive(Destination::File(path)) | Place::Layout(path) | Place::Directory(path) => Some(path),
         _ => None,
     }
 }
@@ -179,15 +210,15 @@ fn place(output: &OutputSpec) -> Option<&Path> {
 /// Writes `--iidfile` and `--metadata-file`.
 pub fn write_files(
     flags: &BuildFlags,
-    record: &ImageRecord,
+    built: &Built,
     results: &Results,
-    pushed: Option<&Pushed>,
+    made: Option<&Descriptor>,
 ) -> Result<(), CliError> {
     if let Some(path) = &flags.iidfile {
-        std::fs::write(path, record.id.to_string()).map_err(CliError::file("write", path))?;
+        std::fs::write(path, built.record.id.to_string()).map_err(CliError::file("write", path))?;
     }
     if let Some(path) = &flags.metadata_file {
-        let text = format!("{:#}\n", results.metadata(record, pushed));
+        let text = format!("{:#}\n", results.metadata(built, made));
         std::fs::write(path, text).map_err(CliError::file("write", path))?;
     }
     Ok(())
@@ -226,7 +257,7 @@ mod tests {
             results(&["a", "docker.io/library/a:latest"], &["type=image,name=b:1,push=true"]).unwrap();
         let names: Vec<_> = results.names.iter().map(Reference::familiar).collect();
         assert_eq!(names, ["a:latest", "b:1"]);
-        assert!(results.push);
+        assert!(results.pushes().next().is_some());
     }
 
     #[test]
@@ -248,8 +279,30 @@ mod tests {
     #[test]
     fn metadata_names_the_image() {
         let results = results(&["app:1"], &[]).unwrap();
-        let metadata = results.metadata(&record(), None);
+        let built = Built { record: record(), base_layers: 0, epoch: None, attestations: Vec::new() };
+        let metadata = results.metadata(&built, None);
         assert_eq!(metadata["image.name"], "docker.io/library/app:1");
         assert_eq!(metadata["containerimage.config.digest"], record().id.to_string());
+    }
+
+    #[test]
+    fn what_is_said_about_an_image_needs_a_place() {
+        use crate::flags::attest::{AnnotationSpec, ProvenanceSpec};
+        let read = |outputs: &[&str], annotated: bool| {
+            Results::read(&BuildFlags {
+                tags: vec!["a".to_owned()],
+                outputs: outputs.iter().map(|output| OutputSpec::parse(output).unwrap()).collect(),
+                annotation: annotated.then(|| AnnotationSpec::parse("a=b").unwrap()).into_iter().collect(),
+                provenance: (!annotated).then(|| ProvenanceSpec::parse("true").unwrap()),
+                ..BuildFlags::default()
+            })
+        };
+        for outputs in [&[][..], &["type=cacheonly"], &["type=docker"]] {
+            assert!(read(outputs, true).unwrap_err().to_string().starts_with("--annotation"), "{outputs:?}");
+            assert!(read(outputs, false).unwrap_err().to_string().starts_with("--provenance"), "{outputs:?}");
+        }
+        assert!(read(&["type=tar,dest=-"], true).is_err() && read(&["type=tar,dest=-"], false).is_ok());
+        let annotated = read(&["type=oci,dest=-", "type=registry"], true).unwrap();
+        assert!(annotated.outputs.iter().all(|output| !output.attributes.packing.annotations.is_empty()));
     }
 }
