@@ -14,6 +14,7 @@ tests!("composed":
     builds_may_be_in_builds,
     definitions_that_cannot_be_built_are_refused,
     what_waits_has_its_own_result_and_fails_with_the_others,
+    overlapping_trees_are_merged_in_order_and_compared,
     a_shared_cache_answers_for_commands,
 );
 
@@ -117,6 +118,82 @@ fn what_waits_has_its_own_result_and_fails_with_the_others() {
         let through = graph.add(waits("bad"), &[&bad, &file]);
         let status = world.failure(&graph, &through).await;
         assert!(status.message().contains("exit code: 5"), "{status}");
+    });
+}
+
+fn merge(graph: &mut Graph, inputs: &[&Edge]) -> Edge {
+    let input = |number: usize| pb::MergeInput { input: i64::try_from(number).unwrap() };
+    let inputs_of = (0..inputs.len()).map(input).collect();
+    graph.add(pb::op::Op::Merge(pb::MergeOp { inputs: inputs_of }), inputs)
+}
+
+fn diff(graph: &mut Graph, lower: &Edge, upper: &Edge) -> Edge {
+    let op = pb::DiffOp {
+        lower: Some(pb::LowerDiffInput { input: 0 }),
+        upper: Some(pb::UpperDiffInput { input: 1 }),
+    };
+    graph.add(pb::op::Op::Diff(op), &[lower, upper])
+}
+
+/// Trees that commands make of one another, put together in every way: what is on top counts, and what was removed on top is gone.
+fn overlapping_trees_are_merged_in_order_and_compared() {
+    run(async {
+        let world = World::new().await;
+        let mut graph = Graph::default();
+        let programs = graph.source(PROGRAMS);
+        let on = |graph: &mut Graph, below: &Edge, script: &str| {
+            let exec = pb::ExecOp {
+                mounts: vec![crate::graph::mount("/", 0, -1), crate::graph::mount("/t", 1, 0)],
+                ..shell(&format!("cd /t; {script}"))
+            };
+            graph.exec(exec, &[&programs, below])
+        };
+        let base = graph.file("/d/common", b"base");
+        let kept = graph.file("/d/kept", b"");
+        let base = merge(&mut graph, &[&base, &kept]);
+        let left = on(&mut graph, &base, "busybox rm d/common; echo left > d/left; echo left > both");
+        let right = on(&mut graph, &base, "echo right > d/common; echo right > both; mkdir -p e/f");
+        let opaque = on(&mut graph, &base, "busybox rm -r d; mkdir d; echo new > d/new");
+        let (of_left, of_right) = (diff(&mut graph, &base, &left), diff(&mut graph, &base, &right));
+        let of_opaque = diff(&mut graph, &base, &opaque);
+        let cases: [(&str, Edge, &[(&str, &str)]); 7] = [
+            ("only what differs", of_left.clone(), &[("both", "left\n"), ("d/left", "left\n")]),
+            (
+                "the right on top",
+                merge(&mut graph, &[&base, &of_left, &of_right]),
+                &[("both", "right\n"), ("d/common", "right\n"), ("d/kept", ""), ("d/left", "left\n")],
+            ),
+            (
+                "the left on top",
+                merge(&mut graph, &[&base, &of_right, &of_left]),
+                &[("both", "left\n"), ("d/kept", ""), ("d/left", "left\n")],
+            ),
+            (
+                "a directory that was made anew",
+                merge(&mut graph, &[&left, &of_opaque]),
+                &[("both", "left\n"), ("d/new", "new\n")],
+            ),
+            (
+                "and on top of it",
+                merge(&mut graph, &[&opaque, &of_right]),
+                &[("both", "right\n"), ("d/common", "right\n"), ("d/new", "new\n")],
+            ),
+            ("nothing", diff(&mut graph, &left, &left), &[]),
+            (
+                "from one side to the other",
+                {
+                    let across = diff(&mut graph, &left, &right);
+                    merge(&mut graph, &[&left, &across])
+                },
+                &[("both", "right\n"), ("d/common", "right\n"), ("d/kept", "")],
+            ),
+        ];
+        for (what, result, expected) in cases {
+            let files = world.files(&graph, &result).await;
+            let shown: Vec<(&str, &str)> =
+                files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+            assert_eq!(shown, expected, "{what}");
+        }
     });
 }
 

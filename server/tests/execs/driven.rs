@@ -10,7 +10,7 @@ use kiln_server::api::gateway::result::Result as Refs;
 use kiln_server::api::gateway::{
     EvaluateRequest, FileRange, InputsRequest, PingRequest, ReadDirRequest, ReadFileRequest, Ref, RefMap,
     ResolveImageConfigRequest, ResolveSourceGitRequest, ResolveSourceMetaRequest, ResolveSourceMetaResponse,
-    SolveRequest as SolveMessage, StatFileRequest,
+    SolveRequest as SolveMessage, StatFileRequest, WarnRequest,
 };
 use kiln_server::api::pb;
 use tonic::Status;
@@ -26,6 +26,7 @@ tests!("driven":
     results_for_several_platforms_are_returned,
     inputs_are_given_back,
     an_old_client_ends_its_build_with_a_solve,
+    warnings_are_shown_beside_their_operations,
     what_is_announced_has_its_calls,
 );
 
@@ -251,6 +252,27 @@ fn an_old_client_ends_its_build_with_a_solve() {
         let done = done.await;
         done.answer.unwrap();
         assert_eq!(done.taken.files["f"], b"1");
+    });
+}
+
+fn warnings_are_shown_beside_their_operations() {
+    run(async {
+        let world = World::new().await;
+        let mut graph = Graph::default();
+        let file = graph.file("/f", b"1");
+        let done = world.drive(SolveRequest::default(), async |mut driver| {
+            driver.solve(&graph, &file).await.unwrap();
+            let (digest, short) = (file.digest.clone(), b"careful".to_vec());
+            let request = driver.about(WarnRequest { digest, short, level: 1, ..WarnRequest::default() });
+            driver.client.warn(request).await.unwrap();
+            driver.returns(None).await;
+        });
+        let told = world.told(&done.await).await;
+        let warning = told.iter().flat_map(|message| &message.warnings).next().unwrap();
+        assert_eq!(warning.short, b"careful");
+        let vertexes = told.iter().flat_map(|message| &message.vertexes);
+        let about = vertexes.into_iter().find(|vertex| vertex.digest == warning.vertex).unwrap();
+        assert_eq!(about.name, "mkfile /f");
     });
 }
 

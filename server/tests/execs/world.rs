@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_server::api::control::control_client::ControlClient;
-use kiln_server::api::control::{SolveRequest, StatusRequest};
+use kiln_server::api::control::{SolveRequest, StatusRequest, StatusResponse};
 use kiln_server::api::gateway::llb_bridge_client::LlbBridgeClient;
 use kiln_server::api::gateway::result::Result as Refs;
 use kiln_server::api::gateway::{self, ReturnRequest, SolveRequest as SolveMessage};
@@ -102,12 +102,17 @@ impl World {
         done
     }
 
+    /// What watchers were told of a build.
+    pub async fn told(&self, done: &Done) -> Vec<StatusResponse> {
+        let mut control = ControlClient::new(self.daemon.connect().await);
+        let told = control.status(StatusRequest { r#ref: done.build.clone() }).await.unwrap().into_inner();
+        told.map(Result::unwrap).collect().await
+    }
+
     /// Names of the steps of a build that were executed.
     pub async fn executed(&self, done: &Done) -> Vec<String> {
         let mut cached = HashMap::new();
-        let mut control = ControlClient::new(self.daemon.connect().await);
-        let told = control.status(StatusRequest { r#ref: done.build.clone() }).await.unwrap().into_inner();
-        for message in told.map(Result::unwrap).collect::<Vec<_>>().await {
+        for message in self.told(done).await {
             for vertex in message.vertexes.into_iter().filter(|vertex| vertex.completed.is_some()) {
                 cached.insert(vertex.name, vertex.cached);
             }
