@@ -45,6 +45,11 @@ pub(crate) fn definition_of(solved: &Solved) -> pb::Definition {
     pb::Definition { def: vec![op, end], metadata, source: None }
 }
 
+/// Whether a source is such a result.
+pub(super) fn is_result(identifier: &str) -> bool {
+    identifier.strip_prefix("docker-image://").is_some_and(|reference| reference.starts_with(RESULT))
+}
+
 /// The id of the image that such a definition speaks of.
 pub(super) fn result_id(reference: &str) -> Option<String> {
     Some(format!("sha256:{}", reference.strip_prefix(RESULT)?))

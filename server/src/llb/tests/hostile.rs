@@ -163,6 +163,22 @@ fn refused_alone<const N: usize>(cases: [(pb::op::Op, &str); N]) {
 }
 
 #[test]
+fn a_build_of_itself_is_refused() {
+    let mut writer = Writer::default();
+    let file = writer.add(source("local://a", &[]), &[]);
+    let build = pb::BuildOp {
+        builder: -1,
+        inputs: [("buildkit.llb.definition".into(), pb::BuildInput { input: 0 })].into(),
+        ..pb::BuildOp::default()
+    };
+    let build = writer.add(pb::op::Op::Build(build), &[(&file, 0)]);
+    let message = writer.definition((&build, 0));
+    let mut definition = Definition::read(&message).unwrap();
+    let error = definition.take_in(&build, Definition::read(&message).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("needs its own result"), "{error}");
+}
+
+#[test]
 fn a_long_chain_does_not_exhaust_the_stack() {
     let mut writer = Writer::default();
     let mut last = writer.add(source("docker-image://a", &[]), &[]);

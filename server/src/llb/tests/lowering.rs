@@ -6,13 +6,14 @@ use std::path::Path;
 use super::{Writer, file, source};
 use crate::api::pb;
 use crate::api::pb::file_action::Action;
+use crate::llb::nested::Nested;
 use crate::llb::{Definition, Layouts, Lowered, lower};
 
 /// Where the expected texts are.
 const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/llb");
 
-fn shown(definition: &pb::Definition) -> String {
-    let lowered = match lower(Definition::read(definition).unwrap(), "linux/amd64", Layouts::new()) {
+fn shown(definition: Definition) -> String {
+    let lowered = match lower(definition, "linux/amd64", Layouts::new()) {
         Ok(lowered) => lowered,
         Err(error) => return format!("{error}\n"),
     };
@@ -30,6 +31,11 @@ fn shown(definition: &pb::Definition) -> String {
 
 #[track_caller]
 fn matches(name: &str, definition: &pb::Definition) {
+    matches_read(name, Definition::read(definition).unwrap());
+}
+
+#[track_caller]
+fn matches_read(name: &str, definition: Definition) {
     let path = Path::new(GOLDENS).join(format!("{name}.txt"));
     let shown = shown(definition);
     if std::env::var_os("KILN_BLESS").is_some() {
@@ -64,6 +70,8 @@ fn sources() {
     ];
     alone("local", source("local://src", &attributes));
     alone("oci_layout", source("oci-layout://x@sha256:00", &[]));
+    let attributes = [("http.perm", "0755"), ("http.uid", "7"), ("http.gid", "8")];
+    alone("http_access", source("https://h.example/tool", &attributes));
 }
 
 #[test]
@@ -197,4 +205,39 @@ fn merges_and_differences() {
     };
     let diff = writer.add(pb::op::Op::Diff(diff), &[(&image, 0), (&merge, 0)]);
     matches("merge_diff", &writer.definition((&diff, 0)));
+}
+
+#[test]
+fn what_waits() {
+    let mut writer = Writer::default();
+    let (image, local) =
+        (writer.add(source("docker-image://a", &[]), &[]), writer.add(source("local://src", &[]), &[]));
+    let op = pb::op::Op::Passthrough(pb::PassthroughOp { id: "gate".into(), outputs: vec![1, 0] });
+    let through = writer.add(op, &[(&image, 0), (&local, 0)]);
+    let merge = pb::MergeOp { inputs: (0..2).map(|input| pb::MergeInput { input }).collect() };
+    let merge = writer.add(pb::op::Op::Merge(merge), &[(&through, 0), (&through, 1)]);
+    matches("passthrough", &writer.definition((&merge, 0)));
+}
+
+#[test]
+fn builds() {
+    let mut inner = Writer::default();
+    let image = inner.add(source("docker-image://inner", &[]), &[]);
+    let mut writer = Writer::default();
+    let local = writer.add(source("local://src", &[]), &[]);
+    let build = pb::BuildOp {
+        builder: -1,
+        inputs: [("buildkit.llb.definition".to_owned(), pb::BuildInput { input: 0 })].into(),
+        ..pb::BuildOp::default()
+    };
+    let build = writer.add(pb::op::Op::Build(build), &[(&local, 0)]);
+    let link = pb::FileActionSymlink { oldpath: "o".into(), newpath: "n".into(), ..Default::default() };
+    let file = writer.add(file(vec![(Action::Symlink(link), -1)], 0, 1), &[(&build, 0)]);
+    let mut definition = Definition::read(&writer.definition((&file, 0))).unwrap();
+    let nested = Nested::first(&definition).unwrap().unwrap();
+    let inner = Definition::read(&inner.definition((&image, 0))).unwrap();
+    definition.take_in(&nested.operation, inner).unwrap();
+    assert_eq!(Nested::first(&definition).unwrap(), None);
+    // What only made the definition is not part of the graph any more.
+    matches_read("build", definition);
 }
