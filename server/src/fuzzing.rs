@@ -36,6 +36,8 @@ pub fn messages(bytes: &[u8]) {
 
 fn lowered(message: &pb::Definition) {
     if let Ok(definition) = Definition::read(message) {
+        // Whatever a build within it is given for a definition: here the graph itself.
+        drop(llb::lower_nested(definition.clone()));
         drop(llb::lower(definition, "linux/amd64", llb::Layouts::new()));
     }
 }

@@ -28,5 +28,7 @@ pub(crate) use definition::digest;
 pub(crate) use error::LlbError;
 pub(crate) use inputs::{as_images, configured, definition_of};
 pub(crate) use lower::{Layouts, Local, Lowered, lower, platform};
+#[cfg(feature = "fuzzing")]
+pub(crate) use nested::lower_nested;
 pub(crate) use resolve::{Known, resolve};
 pub(crate) use solve::solve;

@@ -132,3 +132,14 @@ impl Work<'_> {
         read.map_err(|error| told(Code::Unknown, &error))?.map_err(wrong)
     }
 }
+
+/// Lowers a graph in which each build is given the graph itself.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn lower_nested(mut definition: Definition) -> Result<super::Lowered, LlbError> {
+    let inner = definition.clone();
+    while let Some(nested) = Nested::first(&definition)? {
+        drop(definition.for_result(&nested.result));
+        definition.take_in(&nested.operation, inner.clone())?;
+    }
+    super::lower(definition, "linux/amd64", super::Layouts::new())
+}
