@@ -156,6 +156,11 @@ impl Reference {
         Self { digest: Some(digest), ..self.clone() }
     }
 
+    /// What has that digest in the same repository, without a tag: pushing to it names nothing.
+    pub fn at_digest(&self, digest: Digest) -> Self {
+        Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
     /// The same repository under another tag, not pinned.
     pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
         if !is_tag(tag) {

@@ -148,14 +148,14 @@ impl Images {
         for (record, packed) in &bundle.images {
             let alone = !bundle.is_index() && !by_digest;
             let digest = packed.manifest.digest.clone();
-            let target = if alone { reference.clone() } else { reference.with_digest(digest) };
+            let target = if alone { reference.clone() } else { reference.at_digest(digest) };
             let digest = self.push_packed(record, packed, &target, progress, step).await?;
             if bundle.is_plain {
-                self.remember(record, packed, &target, &digest)?;
+                self.remember(record, packed, reference, &digest)?;
             }
         }
         for attached in &bundle.attached {
-            let target = reference.with_digest(attached.manifest.digest.clone());
+            let target = reference.at_digest(attached.manifest.digest.clone());
             for blob in &attached.blobs {
                 let source = BlobSource::bytes(blob.bytes.clone());
                 self.client.push_blob(&target, &blob.descriptor(), &source, None, |_| {}).await?;
@@ -164,7 +164,7 @@ impl Images {
         }
         if bundle.is_index() {
             let digest = bundle.root.digest.clone();
-            let target = if by_digest { reference.with_digest(digest) } else { reference.clone() };
+            let target = if by_digest { reference.at_digest(digest) } else { reference.clone() };
             self.client.put_manifest(&target, &bundle.root).await?;
         }
         Ok(())

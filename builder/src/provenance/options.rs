@@ -111,6 +111,9 @@ impl ProvenanceOptions {
                 "v1" => self.version = SlsaVersion::V1,
                 _ => return wrong("version", "v0.2 or v1"),
             },
+            // Clients say once more what they ask for.
+            "type" if value == "provenance" => {}
+            "disabled" if !flag("disabled")? => {}
             "builder-id" => value.clone_into(&mut self.builder),
             "filename" if value.is_empty() || value.contains('/') => {
                 return wrong("filename", "the name of a file");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kiln_builder::images::Attestation;
+use kiln_builder::images::{Attestation, boolean};
 use kiln_builder::provenance::{ProvenanceMode, ProvenanceOptions};
 use kiln_cache::ImageRecord;
 use tonic::{Code, Status};
@@ -24,6 +24,7 @@ pub(super) fn wanted(attributes: &HashMap<String, String>) -> Result<Option<Prov
         let kind = key.strip_prefix(ATTEST).or_else(|| key.strip_prefix(ARGUMENT));
         match kind.map(str::to_ascii_lowercase).as_deref() {
             None => {}
+            Some(PROVENANCE | "sbom") if is_disabled(value) => {}
             Some(PROVENANCE) => {
                 let options = ProvenanceOptions::read(value.split(','));
                 wanted = Some(options.map_err(|error| told(Code::InvalidArgument, &error))?);
@@ -39,6 +40,12 @@ pub(super) fn wanted(attributes: &HashMap<String, String>) -> Result<Option<Prov
         }
     }
     Ok(wanted)
+}
+
+/// Whether a client says that it wants none.
+fn is_disabled(value: &str) -> bool {
+    let switched = value.split(',').filter_map(|field| field.strip_prefix("disabled="));
+    switched.last().and_then(boolean) == Some(true)
 }
 
 /// What is stated about each image, in their order.
@@ -103,6 +110,9 @@ mod tests {
         assert_eq!(wanted_of("build-arg:A", "b").unwrap(), None);
         let asked = wanted_of("attest:provenance", "mode=min,inline-only=true").unwrap().unwrap();
         assert!(asked.inline_only && asked.mode == ProvenanceMode::Min);
+        assert_eq!(wanted_of("attest:provenance", "type=provenance,disabled=true").unwrap(), None);
+        let said = "type=provenance,disabled=false";
+        assert_eq!(wanted_of("attest:provenance", said).unwrap(), Some(ProvenanceOptions::default()));
         assert_eq!(wanted_of("attest:provenance", "").unwrap(), Some(ProvenanceOptions::default()));
         assert!(wanted_of("build-arg:BUILDKIT_ATTEST_PROVENANCE", "").unwrap().is_some());
     }

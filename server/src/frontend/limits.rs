@@ -1,4 +1,4 @@
-//! Attributes of a build beside the Dockerfile's own business: hosts that commands know, limits, attestations. What kiln
+//! Attributes of a build beside the Dockerfile's own business: hosts that commands know, limits. What kiln
 //! does not do is refused where leaving it out could change what the build does, and told otherwise.
 
 use std::collections::HashMap;
@@ -21,9 +21,6 @@ const LIMITS: &[&str] = &[
     "cpusetmems",
 ];
 
-/// What provenance is asked for with by clients whose users said nothing of it.
-const UNASKED: &str = "inline-only=true";
-
 /// What the attributes ask for beside the Dockerfile.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Limits {
@@ -44,12 +41,6 @@ pub(super) fn read(attributes: &HashMap<String, String>) -> Result<Limits, Statu
         if let Some(value) = get(key) {
             limits.warnings.push(format!("{key}={value} has no effect: commands are not limited"));
         }
-    }
-    if get("attest:sbom").is_some() {
-        return Err(Status::unimplemented("attest:sbom: kiln makes no bill of materials"));
-    }
-    if get("attest:provenance").is_some_and(|value| !value.split(',').any(|part| part == UNASKED)) {
-        limits.warnings.push("attest:provenance has no effect: kiln attaches no provenance".to_owned());
     }
     Ok(limits)
 }
@@ -90,14 +81,7 @@ mod tests {
 
     #[test]
     fn what_is_not_done_is_said() {
-        assert_eq!(
-            read_pairs(&[("attest:provenance", "mode=min,inline-only=true")]).unwrap(),
-            Limits::default()
-        );
-        assert_eq!(
-            read_pairs(&[("attest:provenance", "mode=max"), ("shm-size", "1")]).unwrap().warnings.len(),
-            2
-        );
-        assert!(read_pairs(&[("attest:sbom", "generator=x")]).unwrap_err().message().contains("attest:sbom"));
+        assert_eq!(read_pairs(&[("attest:provenance", "mode=max")]).unwrap(), Limits::default());
+        assert_eq!(read_pairs(&[("shm-size", "1")]).unwrap().warnings.len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 
 mod archives;
 mod names;
+mod outputs;
 mod transfer;
 
 use std::time::Duration;
