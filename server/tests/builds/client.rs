@@ -85,7 +85,11 @@ impl Daemon {
 
     /// Starts one whose builds may be granted these entitlements.
     pub async fn allowing(entitlements: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), entitlements).await
+    }
+
+    /// Starts one whose store is in that directory.
+    pub async fn start_in(dir: TempDir, entitlements: &[&str]) -> Self {
         let client = Registries::new(ClientOptions::default()).unwrap();
         let options =
             BuilderOptions { jobs: 2, resolv_conf: None, hosts: None, device_directories: Vec::new() };
@@ -170,9 +174,11 @@ impl Daemon {
         let build = named.unwrap_or_else(|| format!("build-{number}"));
         let request = SolveRequest { r#ref: build.clone(), session: id, ..request };
         let mut control = ControlClient::new(channel);
+        // A client that goes does not hear what the daemon says to that.
         let answer = tokio::select! {
-            answer = control.solve(request) => answer.map(|answer| answer.into_inner().exporter_response),
+            biased;
             () = gone.cancelled() => Err(Status::aborted("hung up")),
+            answer = control.solve(request) => answer.map(|answer| answer.into_inner().exporter_response),
         };
         if !offer.stays {
             session.abort();

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::future::Future;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use kiln_builder::CancellationToken;
+use kiln_server::api::files::Packet;
 use kiln_server::api::files::packet::PacketType;
-use kiln_server::api::files::{Packet, Stat};
 use kiln_server::api::moby::filesync::v1::BytesMessage;
 use kiln_server::api::moby::filesync::v1::file_sync_server::FileSync;
 use tokio::sync::mpsc;
@@ -22,10 +21,8 @@ use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use crate::entries::{DIRECTORY, Entry, is_wanted, walk};
 use crate::manners::{self, Gate, Manner};
-
-/// Go's bit for directories.
-const DIRECTORY: u32 = 1 << 31;
 
 type Answers<T> = ReceiverStream<Result<T, Status>>;
 
@@ -39,29 +36,6 @@ pub struct Directories {
 
 fn values(metadata: &MetadataMap, key: &str) -> Vec<String> {
     metadata.get_all(key).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
-}
-
-/// The entries below a directory in the order of a walk; without patterns, all of them.
-fn walk(root: &Path, path: &str, patterns: &[String], into: &mut Vec<(String, std::fs::Metadata)>) {
-    let mut names: Vec<String> = std::fs::read_dir(root.join(path))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    for name in names {
-        let inside = if path.is_empty() { name } else { format!("{path}/{name}") };
-        let below = |one: &str, other: &str| one == other || one.starts_with(&format!("{other}/"));
-        let wanted = patterns.iter().any(|pattern| below(&inside, pattern) || below(pattern, &inside));
-        if !patterns.is_empty() && !wanted {
-            continue;
-        }
-        let metadata = std::fs::symlink_metadata(root.join(&inside)).unwrap();
-        let is_directory = metadata.is_dir();
-        into.push((inside.clone(), metadata));
-        if is_directory {
-            walk(root, &inside, patterns, into);
-        }
-    }
 }
 
 fn packet(kind: PacketType) -> Packet {
@@ -82,55 +56,29 @@ impl FileSync for Directories {
             self.all.get(&name).ok_or_else(|| Status::not_found(format!("no directory {name}")))?.clone();
         let mut patterns = values(request.metadata(), "include-patterns");
         patterns.extend(values(request.metadata(), "followpaths"));
-        let mut entries = Vec::new();
-        walk(&root, "", &patterns, &mut entries);
-        let mut requests = request.into_inner();
-        let (sender, answers) = mpsc::channel(8);
         let manner = if name == "context" { self.manner.clone() } else { Manner::Whole };
-        let (gone, sent) = (self.gone.clone(), Arc::clone(&self.sent));
-        if let Manner::Silent = manner {
-            gone.cancel();
-            return std::future::pending().await;
+        let mut entries = Vec::new();
+        match &manner {
+            Manner::Listed(listed) => {
+                entries.extend(listed.iter().filter(|it| is_wanted(&it.stat.path, &patterns)).cloned());
+            }
+            Manner::Silent => {
+                self.gone.cancel();
+                return std::future::pending().await;
+            }
+            _ => walk(&root, "", &patterns, &mut entries),
         }
+        let (sender, answers) = mpsc::channel(256);
+        let (gone, sent, requests) = (self.gone.clone(), Arc::clone(&self.sent), request.into_inner());
         tokio::spawn(async move {
-            if let Manner::Packets(packets) = manner {
-                return manners::packets(packets, &mut requests, sender).await;
-            }
-            for (number, (path, metadata)) in entries.iter().enumerate() {
-                if matches!(manner, Manner::CutAfter(cut) if cut == number) {
-                    return gone.cancel();
+            match manner {
+                Manner::Packets(packets) => manners::packets(packets, requests, sender).await,
+                Manner::CutAfter(cut) if cut <= entries.len() => {
+                    // Whether the daemon is still there does not matter to a client that goes.
+                    drop(list(&entries[..cut], &sender).await);
+                    gone.cancel();
                 }
-                let kind = if metadata.is_dir() { DIRECTORY } else { 0 };
-                let size = if metadata.is_file() { i64::try_from(metadata.size()).unwrap() } else { 0 };
-                let stat = Stat {
-                    path: path.clone(),
-                    mode: kind | (metadata.mode() & 0o777),
-                    size,
-                    mod_time: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
-                    ..Stat::default()
-                };
-                sender.send(Ok(Packet { stat: Some(stat), ..Packet::default() })).await.unwrap();
-            }
-            sender.send(Ok(Packet::default())).await.unwrap();
-            if let Manner::Held(gate) = manner {
-                gate.pass().await;
-            }
-            while let Ok(Some(request)) = requests.message().await {
-                if request.r#type() == PacketType::PacketFin {
-                    drop(sender.send(Ok(packet(PacketType::PacketFin))).await);
-                    return;
-                }
-                let (path, _) = &entries[request.id as usize];
-                sent.lock().unwrap().push(path.clone());
-                for data in [std::fs::read(root.join(path)).unwrap(), Vec::new()] {
-                    // An empty piece ends the file, so an empty file has only that one.
-                    let data: Packet =
-                        Packet { id: request.id, data: data.into(), ..packet(PacketType::PacketData) };
-                    sender.send(Ok(data.clone())).await.unwrap();
-                    if data.data.is_empty() {
-                        break;
-                    }
-                }
+                manner => drop(send(&entries, &manner, requests, (&sender, &sent)).await),
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
@@ -142,6 +90,45 @@ impl FileSync for Directories {
     ) -> Result<Response<Self::TarStreamStream>, Status> {
         Err(Status::unimplemented("no tar"))
     }
+}
+
+type Sender = mpsc::Sender<Result<Packet, Status>>;
+type Sending = Result<(), mpsc::error::SendError<Result<Packet, Status>>>;
+
+async fn list(entries: &[Entry], sender: &Sender) -> Sending {
+    for entry in entries {
+        sender.send(Ok(Packet { stat: Some(entry.stat.clone()), ..Packet::default() })).await?;
+    }
+    Ok(())
+}
+
+/// Lists the entries, and sends what is asked for; tells in `sent` what that was.
+async fn send(
+    entries: &[Entry],
+    manner: &Manner,
+    mut requests: Streaming<Packet>,
+    (sender, sent): (&Sender, &Mutex<Vec<String>>),
+) -> Sending {
+    list(entries, sender).await?;
+    sender.send(Ok(Packet::default())).await?;
+    if let Manner::Held(gate) = manner {
+        gate.pass().await;
+    }
+    while let Ok(Some(request)) = requests.message().await {
+        if request.r#type() == PacketType::PacketFin {
+            return sender.send(Ok(packet(PacketType::PacketFin))).await;
+        }
+        let entry = &entries[request.id as usize];
+        sent.lock().unwrap().push(entry.stat.path.clone());
+        let content = entry.content();
+        // An empty piece ends the file.
+        for data in content.chunks(1 << 20).chain([&[][..]]) {
+            let data = data.to_vec().into();
+            let data = Packet { id: request.id, data, ..packet(PacketType::PacketData) };
+            sender.send(Ok(data)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What a client was sent.

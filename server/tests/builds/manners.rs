@@ -6,6 +6,8 @@ use kiln_server::api::files::Packet;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::{Status, Streaming};
 
+use crate::entries::Entry;
+
 /// A way to send a directory.
 #[derive(Clone, Default)]
 pub enum Manner {
@@ -18,6 +20,8 @@ pub enum Manner {
     Held(Arc<Gate>),
     /// These packets, whatever is asked for.
     Packets(Vec<Packet>),
+    /// Of these entries what is wanted, and their contents.
+    Listed(Arc<Vec<Entry>>),
     /// Nothing; the client gives its build up once it was asked.
     Silent,
 }
@@ -54,7 +58,7 @@ impl Gate {
 /// Sends the packets, and ends when the daemon does, or at once where the last one is [`end`].
 pub async fn packets(
     packets: Vec<Packet>,
-    requests: &mut Streaming<Packet>,
+    mut requests: Streaming<Packet>,
     sender: mpsc::Sender<Result<Packet, Status>>,
 ) {
     for packet in packets {
