@@ -8,7 +8,7 @@ use crate::support::registry::{PASSWORD, Registry, USER, base_images};
 use crate::support::tool::{run, tool};
 
 /// An environment whose registry wants a password; the bases are in it.
-fn guarded() -> TestEnvironment {
+pub(super) fn guarded() -> TestEnvironment {
     let registry = Arc::new(Registry::with_password());
     let mut skopeo = tool("skopeo");
     skopeo.args([

@@ -35,6 +35,7 @@ mod keys;
 mod linked;
 mod mounts;
 mod named_contexts;
+mod outputs;
 mod rawjson;
 mod run;
 mod scheduling;
@@ -48,6 +49,11 @@ mod zoo;
 #[path = "../../../registry/src/testing/web.rs"]
 #[allow(dead_code, reason = "the registry's tests use the rest")]
 mod web;
+
+/// Its repositories.
+#[path = "../../../registry/src/testing/git.rs"]
+#[allow(dead_code, reason = "the builder's tests use the rest")]
+mod git_server;
 
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the binaries that share this uses its part")]

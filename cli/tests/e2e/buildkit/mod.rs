@@ -1,6 +1,8 @@
 //! kiln as a daemon, seen from the other end of the wire: builds, outputs, secrets, entitlements, and clients that go.
 
 mod client;
+mod outputs;
+mod sessions;
 
 use std::fs;
 use std::thread;

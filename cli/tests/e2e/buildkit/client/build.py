@@ -4,20 +4,28 @@ address     where the daemon is: unix:///PATH or HOST:PORT
 tls         optional: {"ca", "cert", "key"} files
 driven      true: the client asks for the frontend itself and returns its result, as buildx and buildctl do
 attributes  of the frontend
-directories, secrets, outputs ([{"type", "attrs", "to"}]), entitlements, shared_key
+outputs     [{"type", "attrs", "to"}]: what has no "to" is not taken; a name that begins with dir is a directory
+caches      {"imports", "exports"}, each [{"type", "attrs"}]
+directories, secrets, logins ({host: {"username", "secret"}}), agents (sockets), uploads (files by path),
+            stores (directories of blobs), entitlements, shared_key, session (its id)
+source      optional: {"identifier", "attrs"} of a source that is the whole graph, in place of a Dockerfile
+dies_after  optional: the client is gone before this packet of its context
+at_once     optional: so many builds at once, each with a session of its own; the answer is a list
 question    optional: one of info, workers, usage, prune, in place of a build
 """
 
+import hashlib
 import json
 import sys
 import threading
 import uuid
+from concurrent import futures
 
 import grpc
 from google.protobuf.json_format import MessageToDict
 
 from session import Session
-from wire import Daemon, control_pb2, gateway_pb2
+from wire import Daemon, control_pb2, gateway_pb2, ops_pb2
 
 QUESTIONS = {
     "info": ("Info", control_pb2.InfoRequest, control_pb2.InfoResponse),
@@ -34,7 +42,13 @@ def main():
         credentials = grpc.ssl_channel_credentials(read("ca"), read("key"), read("cert"))
     daemon = Daemon(asked["address"], credentials)
     try:
-        report = answer(daemon, asked["question"]) if "question" in asked else build(daemon, asked)
+        if "question" in asked:
+            report = answer(daemon, asked["question"])
+        elif "at_once" in asked:
+            with futures.ThreadPoolExecutor(asked["at_once"]) as pool:
+                report = list(pool.map(lambda _: build(daemon, asked), range(asked["at_once"])))
+        else:
+            report = build(daemon, asked)
     except grpc.RpcError as error:
         report = failure(error)
     json.dump(report, sys.stdout)
@@ -54,13 +68,7 @@ def answer(daemon, question):
 
 def build(daemon, asked):
     outputs = asked.get("outputs", [])
-    session = Session(
-        daemon,
-        asked.get("directories", {}),
-        asked.get("secrets", {}),
-        [output["to"] for output in outputs],
-        asked.get("shared_key", ""),
-    )
+    session = Session(daemon, asked)
     reference, attributes = uuid.uuid4().hex, asked.get("attributes", {})
     request = control_pb2.SolveRequest(
         Ref=reference,
@@ -69,8 +77,16 @@ def build(daemon, asked):
             control_pb2.Exporter(Type=output["type"], Attrs=output.get("attrs", {})) for output in outputs
         ],
         Entitlements=asked.get("entitlements", []),
+        Cache=control_pb2.CacheOptions(
+            **{
+                name.capitalize(): [control_pb2.CacheOptionsEntry(Type=it["type"], Attrs=it["attrs"]) for it in them]
+                for name, them in asked.get("caches", {}).items()
+            }
+        ),
     )
-    if not asked.get("driven"):
+    if source := asked.get("source"):
+        getattr(request.Definition, "def").extend(graph(source))
+    elif not asked.get("driven"):
         request.Frontend = "dockerfile.v0"
         request.FrontendAttrs.update(attributes)
     report = {"vertexes": {}, "logs": "", "warnings": []}
@@ -84,10 +100,18 @@ def build(daemon, asked):
     except grpc.RpcError as error:
         report.update(failure(error))
     watching.join()
+    session.wait_for_sign()
     session.close()
     report["sent"] = {name: sorted(paths) for name, paths in session.sent.items()}
-    report["logins"] = session.asked_for_logins
+    report["asked"] = {name: sorted(what) for name, what in session.asked.items()}
     return report
+
+
+def graph(source):
+    """A graph of one source, as its encoded operations."""
+    op = ops_pb2.Op(source=ops_pb2.SourceOp(**source)).SerializeToString()
+    digest = "sha256:" + hashlib.sha256(op).hexdigest()
+    return [op, ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest, index=0)]).SerializeToString()]
 
 
 def drive(daemon, reference, attributes, report):

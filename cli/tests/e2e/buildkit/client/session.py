@@ -5,7 +5,6 @@ server of the usual kind, at a socket of its own.
 """
 
 import os
-import queue
 import socket
 import tempfile
 import threading
@@ -15,12 +14,14 @@ from concurrent import futures
 import grpc
 
 import files
-from wire import (
-    CREDENTIALS, HEALTH, OPTIONS, SECRET, SEND, SYNC, filesync_pb2, fsutil_pb2, handlers, health_pb2, control_pb2,
-    secrets_pb2,
-)
+from content import Stores
+from services import Services
+from wire import OPTIONS, SEND, SYNC, control_pb2, filesync_pb2, fsutil_pb2, handlers
 
 PIECE = 64 << 10
+
+# How long a daemon may take to ask whether the client is there: it does so from time to time.
+ALIVE_WITHIN = 60
 
 
 class Raw:
@@ -38,21 +39,21 @@ class Raw:
 
 
 class Session:
-    """Directories, secrets and outputs that are offered to one daemon."""
+    """What is offered to one daemon: `offered` is the document that build.py describes."""
 
-    def __init__(self, daemon, directories, secrets, outputs, shared_key):
-        self.id = uuid.uuid4().hex
-        self.directories, self.secrets, self.outputs = directories, secrets, outputs
-        self.sent = {name: [] for name in directories}
-        self.asked_for_logins = []
+    def __init__(self, daemon, offered):
+        self.id = offered.get("session") or uuid.uuid4().hex
+        self.directories = offered.get("directories", {})
+        self.outputs = [output.get("to") for output in offered.get("outputs", [])]
+        self.sent = {name: [] for name in self.directories}
+        self.asked, self._counting = {}, threading.Lock()
+        self._dies_after = offered.get("dies_after")
+        self._services = Services(offered, self._note)
         services = {
             SYNC: ("stream_stream", self._sync, fsutil_pb2.Packet, fsutil_pb2.Packet),
             SEND: ("stream_stream", self._send, Raw, Raw),
-            SECRET: ("unary_unary", self._secret, secrets_pb2.GetSecretRequest, secrets_pb2.GetSecretResponse),
-            CREDENTIALS: (
-                "unary_unary", self._login, filesync_pb2.CredentialsRequest, filesync_pb2.CredentialsResponse,
-            ),
-            HEALTH: ("unary_unary", self._health, health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse),
+            **self._services.table(),
+            **Stores(offered.get("stores", {}), self._note).table(),
         }
         self._home = tempfile.TemporaryDirectory(prefix="session-")
         path = os.path.join(self._home.name, "s")
@@ -62,18 +63,26 @@ class Session:
         self._server.start()
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
-        self._over = queue.Queue()
         metadata = [("x-docker-expose-session-uuid", self.id), ("x-docker-expose-session-name", "test")]
-        metadata += [("x-docker-expose-session-sharedkey", shared_key)]
+        metadata += [("x-docker-expose-session-sharedkey", offered.get("shared_key", ""))]
         metadata += [("x-docker-expose-session-grpc-method", path) for path in services]
         self._call = daemon.session(self._outgoing(), metadata)
         threading.Thread(target=self._incoming, daemon=True).start()
+
+    def wait_for_sign(self):
+        """Waits until the daemon has asked whether the client is there."""
+        if not self._services.is_alive.wait(ALIVE_WITHIN):
+            raise RuntimeError("the daemon did not ask whether the client is there")
 
     def close(self):
         self._call.cancel()
         self._socket.close()
         self._server.stop(None)
         self._home.cleanup()
+
+    def _note(self, service, what):
+        with self._counting:
+            self.asked.setdefault(service, []).append(what)
 
     def _outgoing(self):
         while True:
@@ -97,11 +106,17 @@ class Session:
         name = dict(metadata).get("dir-name", "")
         if name not in self.directories:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no access allowed to dir {name!r}")
-        yield from files.send(self.directories[name], requests, metadata, self.sent[name])
+        packets = files.send(self.directories[name], requests, metadata, self.sent[name])
+        for number, packet in enumerate(packets):
+            if name == "context" and number == self._dies_after:
+                os._exit(0)
+            yield packet
 
     def _send(self, requests, context):
         number = int(dict(context.invocation_metadata()).get("buildkit-attachable-exporter-id", "0"))
         output = self.outputs[number]
+        if output is None:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"output {number} is not taken")
         if os.path.basename(output).startswith("dir"):
             packets = (fsutil_pb2.Packet.FromString(message.data) for message in requests)
             for answer in files.receive(output, packets):
@@ -111,15 +126,3 @@ class Session:
             with open(output, "wb") as file:
                 for message in requests:
                     file.write(filesync_pb2.BytesMessage.FromString(message.data).data)
-
-    def _secret(self, request, context):
-        if request.ID not in self.secrets:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"no secret {request.ID!r}")
-        return secrets_pb2.GetSecretResponse(data=self.secrets[request.ID].encode())
-
-    def _login(self, request, _context):
-        self.asked_for_logins.append(request.Host)
-        return filesync_pb2.CredentialsResponse()
-
-    def _health(self, _request, _context):
-        return health_pb2.HealthCheckResponse(status=1)

@@ -5,12 +5,16 @@ The messages come from server/proto through protoc; their directory is on PYTHON
 
 import grpc
 
+import content_pb2
 import control_pb2
 import filesync_pb2
 import fsutil_pb2
 import gateway_pb2
 import health_pb2
+import ops_pb2
 import secrets_pb2
+import ssh_pb2
+import upload_pb2
 
 CONTROL = "/moby.buildkit.v1.Control/"
 BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
@@ -84,8 +88,19 @@ SEND = "/moby.filesync.v1.FileSend/DiffCopy"
 CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
 SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 HEALTH = "/grpc.health.v1.Health/Check"
+TOKEN = "/moby.filesync.v1.Auth/FetchToken"
+TOKEN_AUTHORITY = "/moby.filesync.v1.Auth/GetTokenAuthority"
+VERIFY_TOKEN_AUTHORITY = "/moby.filesync.v1.Auth/VerifyTokenAuthority"
+AGENT = "/moby.sshforward.v1.SSH/CheckAgent"
+FORWARD = "/moby.sshforward.v1.SSH/ForwardAgent"
+UPLOAD = "/moby.upload.v1.Upload/Pull"
+INFO = "/containerd.services.content.v1.Content/Info"
+READ = "/containerd.services.content.v1.Content/Read"
+WRITE = "/containerd.services.content.v1.Content/Write"
 
 __all__ = [
-    "Daemon", "handlers", "OPTIONS", "SYNC", "SEND", "CREDENTIALS", "SECRET", "HEALTH",
-    "control_pb2", "filesync_pb2", "fsutil_pb2", "gateway_pb2", "health_pb2", "secrets_pb2",
+    "Daemon", "handlers", "OPTIONS", "SYNC", "SEND", "CREDENTIALS", "SECRET", "HEALTH", "TOKEN", "TOKEN_AUTHORITY",
+    "VERIFY_TOKEN_AUTHORITY", "AGENT", "FORWARD", "UPLOAD", "INFO", "READ", "WRITE",
+    "content_pb2", "control_pb2", "filesync_pb2", "fsutil_pb2", "gateway_pb2", "health_pb2", "ops_pb2", "secrets_pb2",
+    "ssh_pb2", "upload_pb2",
 ]
