@@ -41,7 +41,7 @@ pub(crate) enum SendError {
     Unsupported,
     /// The client said no, or went away.
     #[error("the client does not take the output: {}", .0.message())]
-    Call(#[source] Box<Status>),
+    Call(Box<Status>),
     /// What is to be sent cannot be read.
     #[error("cannot read the output `{}`", path.display())]
     Read {

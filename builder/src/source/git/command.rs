@@ -61,8 +61,10 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// The end of git's messages that is kept.
 const KEPT: usize = 64 << 10;
 
-/// How git's lines about its progress begin.
-const PROGRESS: [&str; 9] = [
+/// How lines of git's begin that say nothing about what went wrong: its progress, and advice that it gives whatever it was.
+const EMPTY_WORDS: [&str; 11] = [
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
     "remote: Enumerating",
     "remote: Counting",
     "remote: Compressing",
@@ -169,9 +171,10 @@ impl<'a> Command<'a> {
     /// The last lines of git's messages, fit to be shown.
     fn censored(&self, text: &str) -> String {
         let text = text.replace(&self.remote, &self.shown());
-        let is_progress = |line: &str| PROGRESS.iter().any(|beginning| line.starts_with(beginning));
-        let lines = text.split(['\n', '\r']).map(str::trim);
-        let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !is_progress(line)).collect();
+        let says = |line: &&str| {
+            !line.is_empty() && !EMPTY_WORDS.iter().any(|beginning| line.starts_with(beginning))
+        };
+        let lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(says).collect();
         let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("; ");
         shown(&last).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
