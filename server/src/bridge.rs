@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::try_join_all;
 use tonic::{Request, Response, Status};
 
 use crate::api::control::VertexWarning;
@@ -25,6 +26,7 @@ use crate::api::gateway::{
 use crate::api::pb::Definition;
 use crate::build::{Build, Outcome, Solved};
 use crate::frontend::dockerfile::CONFIG;
+use crate::results::Held;
 use crate::server::Server;
 use crate::{failure, frontend, llb, unmet};
 
@@ -98,22 +100,25 @@ impl LlbBridge for BridgeService {
         let style = Style { array: request.allow_result_array_ref, returns: request.allow_result_return };
         let definition = request.definition.filter(|definition| !definition.def.is_empty());
         let attributes = frontend::with_imports(request.frontend_opt, request.cache_imports);
-        let outcome = if request.frontend.is_empty() {
-            match &definition {
-                Some(definition) => llb::solve(&self.0, &build, definition, &attributes).await?,
-                None => Outcome::default(),
+        let solved = if let Some(definition) = definition {
+            if !request.frontend.is_empty() {
+                let message = "cannot solve with both Definition and Frontend specified";
+                return Err(Status::invalid_argument(message));
             }
-        } else if definition.is_some() {
-            return Err(Status::invalid_argument("cannot solve with both Definition and Frontend specified"));
+            let result = graph(&self.0, &build, (definition, attributes), request.evaluate || ends).await?;
+            Parts { named: vec![result], metadata: HashMap::new() }
+        } else if request.frontend.is_empty() {
+            Parts::default()
         } else {
             let attributes = llb::as_images(&self.0, &build, &request.frontend_inputs, &attributes).await?;
-            frontend::solve(&self.0, &build, &request.frontend, &attributes).await?
+            Parts::of(&build, frontend::solve(&self.0, &build, &request.frontend, &attributes).await?)
         };
         if let Some(mut metadata) = returned {
-            metadata.extend(outcome.metadata.clone());
-            build.returns(Ok(Outcome { images: outcome.images.clone(), metadata }))?;
+            metadata.extend(solved.metadata.clone());
+            let refs = solved.named.iter().map(|(part, reference)| (part.clone(), reference.id.clone()));
+            build.returns(outcome(&self.0, &build, refs.collect(), metadata).await)?;
         }
-        Ok(Response::new(answer(&build, outcome, definition.as_ref(), style)?))
+        Ok(Response::new(answer(solved, style)?))
     }
 
     async fn read_file(
@@ -145,8 +150,7 @@ impl LlbBridge for BridgeService {
         request: Request<EvaluateRequest>,
     ) -> Result<Response<EvaluateResponse>, Status> {
         let build = self.build(&request).await?;
-        // What has a name was solved before it got one.
-        build.solved(&request.into_inner().r#ref)?;
+        build.result(&request.into_inner().r#ref)?.get(&self.0, &build).await?;
         Ok(Response::new(EvaluateResponse {}))
     }
 
@@ -165,7 +169,7 @@ impl LlbBridge for BridgeService {
         let request = request.into_inner();
         let result = match (request.error, request.result) {
             (Some(error), _) => Err(failure::returned(error)),
-            (None, Some(result)) => returned(&self.0, &build, result),
+            (None, Some(result)) => returned(&self.0, &build, result).await,
             (None, None) => Ok(Outcome::default()),
         };
         build.returns(result)?;
@@ -210,18 +214,43 @@ fn exporter_attributes(json: &[u8]) -> Result<HashMap<String, Vec<u8>>, Status> 
     decoded.collect()
 }
 
-/// A solved result, with names for what it consists of.
-fn answer(
-    build: &Build,
-    outcome: Outcome,
-    definition: Option<&Definition>,
-    style: Style,
-) -> Result<SolveResponse, Status> {
-    let one = |(platform, solved): (String, Arc<Solved>)| {
-        let def = definition.cloned().unwrap_or_else(|| llb::definition_of(&solved));
-        (platform, Ref { id: build.keep(solved), def: Some(def) })
-    };
-    let mut named: Vec<(String, Ref)> = outcome.images.into_iter().map(one).collect();
+/// What a solve results in, with names for what it consists of.
+#[derive(Default)]
+struct Parts {
+    /// By platform; one without a name when there is only one.
+    named: Vec<(String, Ref)>,
+    metadata: HashMap<String, Vec<u8>>,
+}
+
+impl Parts {
+    /// What a frontend has solved.
+    fn of(build: &Build, outcome: Outcome) -> Self {
+        let named = outcome.images.into_iter().map(|(platform, solved)| {
+            let def = Some(llb::definition_of(&solved));
+            (platform, Ref { id: build.keep(Arc::new(Held::solved(solved))), def })
+        });
+        Self { named: named.collect(), metadata: outcome.metadata }
+    }
+}
+
+/// A graph under a name. It is solved when somebody needs its result, or `now`.
+async fn graph(
+    server: &Server,
+    build: &Arc<Build>,
+    (definition, attributes): (Definition, HashMap<String, String>),
+    now: bool,
+) -> Result<(String, Ref), Status> {
+    llb::check(server, &definition)?;
+    let held = Arc::new(Held::graph(definition.clone(), attributes));
+    if now {
+        held.get(server, build).await?;
+    }
+    Ok((String::new(), Ref { id: build.keep(held), def: Some(definition) }))
+}
+
+/// The answer to a solve.
+fn answer(solved: Parts, style: Style) -> Result<SolveResponse, Status> {
+    let Parts { mut named, metadata } = solved;
     let mut only = String::new();
     let refs = match named.as_mut_slice() {
         [] if style.array => Refs::Ref(Ref::default()),
@@ -242,13 +271,16 @@ fn answer(
             Refs::RefsDeprecated(RefMapDeprecated { refs })
         }
     };
-    let result = PbResult { result: Some(refs), metadata: outcome.metadata, attestations: HashMap::new() };
+    let result = PbResult { result: Some(refs), metadata, attestations: HashMap::new() };
     let reference = if style.returns { String::new() } else { only };
     Ok(SolveResponse { r#ref: reference, result: Some(result) })
 }
 
-/// What a client returned, with what its names stand for.
-fn returned(server: &Server, build: &Build, result: PbResult) -> Result<Outcome, Status> {
+/// What a client returned.
+async fn returned(server: &Server, build: &Arc<Build>, result: PbResult) -> Result<Outcome, Status> {
+    if result.attestations.values().any(|stated| !stated.attestation.is_empty()) {
+        return Err(Status::unimplemented("the result has attestations of its own, which are not exported"));
+    }
     let named: Vec<(String, String)> = match result.result {
         None => Vec::new(),
         Some(Refs::RefDeprecated(id)) => vec![(String::new(), id)],
@@ -256,10 +288,24 @@ fn returned(server: &Server, build: &Build, result: PbResult) -> Result<Outcome,
         Some(Refs::RefsDeprecated(refs)) => refs.refs.into_iter().collect(),
         Some(Refs::Refs(refs)) => refs.refs.into_iter().map(|(key, reference)| (key, reference.id)).collect(),
     };
+    outcome(server, build, named, result.metadata).await
+}
+
+/// What names of results stand for, all of it solved by now, as it is exported.
+async fn outcome(
+    server: &Server,
+    build: &Arc<Build>,
+    named: Vec<(String, String)>,
+    metadata: HashMap<String, Vec<u8>>,
+) -> Result<Outcome, Status> {
     let named = named.into_iter().filter(|(_, id)| !id.is_empty());
-    let images = named.map(|(platform, id)| {
-        let solved = build.solved(&id)?;
-        let image = configured(server, Arc::clone(&solved), &platform, &result.metadata)?;
+    let solving = named.map(async |(platform, id)| {
+        let solved = build.result(&id)?.get(server, build).await?;
+        Ok::<_, Status>((platform, solved))
+    });
+    let solved = try_join_all(solving).await?;
+    let images = solved.into_iter().map(|(platform, solved)| {
+        let image = configured(server, Arc::clone(&solved), &platform, &metadata)?;
         // The shared caches are written for the image that is exported.
         if let Some(caches) = build.caches_of(&solved.record.id) {
             build.keep_caches(&image.record.id, caches);
@@ -267,7 +313,7 @@ fn returned(server: &Server, build: &Build, result: PbResult) -> Result<Outcome,
         Ok((platform, image))
     });
     let images = images.collect::<Result<_, Status>>()?;
-    Ok(Outcome { images, metadata: result.metadata })
+    Ok(Outcome { images, metadata })
 }
 
 /// A result with the configuration that the client gives it, if it gives it one.

@@ -14,6 +14,7 @@ use crate::api::control::{CacheOptions, Exporter};
 use crate::api::pb;
 use crate::caches::BuildCaches;
 use crate::export::made::Making;
+use crate::results::Held;
 use crate::status::StatusLog;
 
 /// A file system that was solved, with the configuration that it was solved for.
@@ -60,7 +61,7 @@ pub(crate) struct Build {
     pub(crate) cancel: CancellationToken,
     /// Images that no registry has, by the references that stand for them.
     known: Mutex<HashMap<String, Arc<Solved>>>,
-    solved: Mutex<Vec<Arc<Solved>>>,
+    results: Mutex<Vec<Arc<Held>>>,
     /// Directories that only this daemon has, and what the client calls what is in them.
     names: Mutex<Vec<(String, String)>>,
     /// What people are shown of operations of clients' graphs, by their digests.
@@ -93,7 +94,7 @@ impl Build {
             status: Arc::new(StatusLog::new(id)),
             cancel: CancellationToken::new(),
             known: Mutex::default(),
-            solved: Mutex::default(),
+            results: Mutex::default(),
             names: Mutex::default(),
             operations: Mutex::default(),
             shared: Mutex::default(),
@@ -152,21 +153,21 @@ impl Build {
         }
     }
 
-    /// Keeps what was solved and gives it a name for the client.
-    pub(crate) fn keep(&self, solved: Arc<Solved>) -> String {
-        let mut all = self.solved.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(solved);
+    /// Keeps a result and gives it a name for the client.
+    pub(crate) fn keep(&self, result: Arc<Held>) -> String {
+        let mut all = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(result);
         format!("{}-{}", self.id, all.len())
     }
 
-    /// What was solved under that name.
-    pub(crate) fn solved(&self, name: &str) -> Result<Arc<Solved>, Status> {
+    /// The result of that name.
+    pub(crate) fn result(&self, name: &str) -> Result<Arc<Held>, Status> {
         let number = name.strip_prefix(self.id.as_str()).and_then(|rest| rest.strip_prefix('-'));
         let number = number.and_then(|number| number.parse::<usize>().ok());
-        let all = self.solved.lock().unwrap_or_else(PoisonError::into_inner);
-        let solved =
+        let all = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let result =
             number.and_then(|number| number.checked_sub(1)).and_then(|index| all.get(index)).cloned();
-        solved.ok_or_else(|| Status::not_found(format!("no such ref: {name}")))
+        result.ok_or_else(|| Status::not_found(format!("no such ref: {name}")))
     }
 
     /// Takes what the client returns; the first time counts.

@@ -27,6 +27,7 @@ mod llb;
 mod policy;
 mod progress;
 mod rendezvous;
+mod results;
 mod running;
 mod serve;
 mod server;

@@ -106,7 +106,7 @@ async fn open(server: &Server, build: &Arc<Build>, name: &str, mount: i32) -> Re
     if mount != 0 {
         return Err(Status::unimplemented("MountIndex: only the root of a result can be read"));
     }
-    let solved = build.solved(name)?;
+    let solved = build.result(name)?.get(server, build).await?;
     let session = server.sessions.get(&build.session).await?;
     let (progress, told_all) = crate::progress::of(build);
     let files = server.builder_for(&session).images().files(&solved.record, &progress).await;

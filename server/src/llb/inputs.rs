@@ -51,7 +51,7 @@ pub(super) fn is_result(identifier: &str) -> bool {
 }
 
 /// The id of the image that such a definition speaks of.
-pub(super) fn result_id(reference: &str) -> Option<String> {
+pub(crate) fn result_id(reference: &str) -> Option<String> {
     Some(format!("sha256:{}", reference.strip_prefix(RESULT)?))
 }
 

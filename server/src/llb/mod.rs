@@ -26,9 +26,9 @@ pub(crate) use definition::Definition;
 #[cfg(feature = "fuzzing")]
 pub(crate) use definition::digest;
 pub(crate) use error::LlbError;
-pub(crate) use inputs::{as_images, configured, definition_of};
+pub(crate) use inputs::{as_images, configured, definition_of, result_id};
 pub(crate) use lower::{Layouts, Local, Lowered, lower, platform};
 #[cfg(feature = "fuzzing")]
 pub(crate) use nested::lower_nested;
 pub(crate) use resolve::{Known, resolve};
-pub(crate) use solve::solve;
+pub(crate) use solve::{check, result_of, solve};

@@ -17,8 +17,9 @@ use tonic::{Code, Status};
 
 use super::exec::PATH;
 use super::inputs::{is_result, result_id};
+use super::nested::Nested;
 use super::origin::Origins;
-use super::{Definition, Lowered, lower};
+use super::{Definition, Layouts, Lowered, lower};
 use crate::api::pb;
 use crate::build::{Build, Outcome, Solved};
 use crate::caches::{self, BuildCaches};
@@ -41,6 +42,20 @@ pub(crate) async fn solve(
 ) -> Result<Outcome, Status> {
     let solved = result_of(server, build, definition, attributes).await?;
     Ok(Outcome { images: vec![(String::new(), solved)], metadata: HashMap::new() })
+}
+
+/// What can be said against a graph before anything of it is made.
+pub(crate) fn check(server: &Server, definition: &pb::Definition) -> Result<(), Status> {
+    let definition = Definition::read(definition)?;
+    let origins = definition.origins.clone();
+    let checked = match Nested::first(&definition) {
+        // What is made from files that are not here yet is seen when they are.
+        Ok(None) if definition.layouts().is_empty() => {
+            lower(definition, &server.platform, Layouts::new()).map(drop)
+        }
+        other => other.map(drop),
+    };
+    checked.map_err(|error| error.told(&origins))
 }
 
 /// The file system that the graph stands for.

@@ -135,6 +135,9 @@ fn diff(graph: &mut Graph, lower: &Edge, upper: &Edge) -> Edge {
     graph.add(pb::op::Op::Diff(op), &[lower, upper])
 }
 
+/// What a tree is, its result, and its files.
+type Case = (&'static str, Edge, &'static [(&'static str, &'static str)]);
+
 /// Trees that commands make of one another, put together in every way: what is on top counts, and what was removed on top is gone.
 fn overlapping_trees_are_merged_in_order_and_compared() {
     run(async {
@@ -156,7 +159,7 @@ fn overlapping_trees_are_merged_in_order_and_compared() {
         let opaque = on(&mut graph, &base, "busybox rm -r d; mkdir d; echo new > d/new");
         let (of_left, of_right) = (diff(&mut graph, &base, &left), diff(&mut graph, &base, &right));
         let of_opaque = diff(&mut graph, &base, &opaque);
-        let cases: [(&str, Edge, &[(&str, &str)]); 7] = [
+        let cases: [Case; 7] = [
             ("only what differs", of_left.clone(), &[("both", "left\n"), ("d/left", "left\n")]),
             (
                 "the right on top",

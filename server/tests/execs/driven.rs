@@ -27,6 +27,7 @@ tests!("driven":
     inputs_are_given_back,
     an_old_client_ends_its_build_with_a_solve,
     warnings_are_shown_beside_their_operations,
+    a_graph_is_solved_when_its_result_is_needed,
     what_is_announced_has_its_calls,
 );
 
@@ -261,7 +262,9 @@ fn warnings_are_shown_beside_their_operations() {
         let mut graph = Graph::default();
         let file = graph.file("/f", b"1");
         let done = world.drive(SolveRequest::default(), async |mut driver| {
-            driver.solve(&graph, &file).await.unwrap();
+            let result = driver.solve(&graph, &file).await.unwrap();
+            let evaluate = driver.about(EvaluateRequest { r#ref: result });
+            driver.client.evaluate(evaluate).await.unwrap();
             let (digest, short) = (file.digest.clone(), b"careful".to_vec());
             let request = driver.about(WarnRequest { digest, short, level: 1, ..WarnRequest::default() });
             driver.client.warn(request).await.unwrap();
@@ -273,6 +276,61 @@ fn warnings_are_shown_beside_their_operations() {
         let vertexes = told.iter().flat_map(|message| &message.vertexes);
         let about = vertexes.into_iter().find(|vertex| vertex.digest == warning.vertex).unwrap();
         assert_eq!(about.name, "mkfile /f");
+    });
+}
+
+fn a_graph_is_solved_when_its_result_is_needed() {
+    run(async {
+        let world = World::new().await;
+        let mut graph = Graph::default();
+        let programs = graph.source(PROGRAMS);
+        let good = graph.exec(shell("echo good > /good"), &[&programs]);
+        let (bad, unused) =
+            (graph.exec(shell("exit 8"), &[&programs]), graph.exec(shell("exit 9"), &[&programs]));
+        let result = graph.collected(&[(&good, "/good", "/good")]);
+        let request = SolveRequest { exporters: vec![output("local", &[])], ..SolveRequest::default() };
+        let done = world.drive(request, async |mut driver| {
+            let result = driver.solve(&graph, &result).await.unwrap();
+            let bad = driver.solve(&graph, &bad).await.unwrap();
+            driver.solve(&graph, &unused).await.unwrap();
+            for _ in 0..2 {
+                let evaluate = driver.about(EvaluateRequest { r#ref: bad.clone() });
+                let status = driver.client.evaluate(evaluate).await.unwrap_err();
+                assert!(status.message().contains("exit code: 8"), "{status}");
+            }
+            // What makes no sense is refused at once, and what is asked for at once is done at once.
+            let mut wrong = shell("true");
+            wrong.meta.as_mut().unwrap().args.clear();
+            let mut graph = Graph::default();
+            let programs = graph.source(PROGRAMS);
+            let wrong = graph.exec(wrong, &[&programs]);
+            let status = driver.solve(&graph, &wrong).await.unwrap_err();
+            assert!(status.message().contains("meta.args"), "{status}");
+            let now = graph.exec(shell("exit 7"), &[&programs]);
+            let message = SolveMessage {
+                definition: Some(graph.definition(&now)),
+                evaluate: true,
+                ..SolveMessage::default()
+            };
+            let request = driver.about(message);
+            let status = driver.client.solve(request).await.unwrap_err();
+            assert!(status.message().contains("exit code: 7"), "{status}");
+            driver.returns(Some(Refs::Ref(Ref { id: result, def: None }))).await;
+        });
+        let done = done.await;
+        let executed = world.executed(&done).await;
+        let expected = ["/bin/sh -ec echo good > /good", "/bin/sh -ec exit 7", "/bin/sh -ec exit 8"];
+        assert_eq!(executed, expected);
+        done.answer.unwrap();
+        assert_eq!(done.taken.files["good"], b"good\n");
+
+        // A result that fails when it is returned is how the build ends.
+        let done = world.drive(SolveRequest::default(), async |mut driver| {
+            let bad = driver.solve(&graph, &bad).await.unwrap();
+            driver.returns(Some(Refs::Ref(Ref { id: bad, def: None }))).await;
+        });
+        let status = done.await.answer.unwrap_err();
+        assert!(status.message().contains("exit code: 8"), "{status}");
     });
 }
 
