@@ -2,6 +2,7 @@
 
 mod client;
 mod outputs;
+mod repositories;
 mod sessions;
 
 use std::fs;
