@@ -44,7 +44,7 @@ use why::WhyFlags;
     about = "Builds images from Dockerfiles, keeps every step in a content-addressed cache, and runs the result",
     args_override_self = true,
     after_help = "Exit codes: 0 success, 1 the build or command failed, 2 wrong usage, 3 a step is not cached \
-                  (--require-cached), 130 interrupted.\n\
+                  (--require-cached), 128+n stopped by signal n (130: Ctrl-C).\n\
                   `kiln run` gives the exit code of the process; 125 kiln itself failed, 126 not executable, \
                   127 not found, 128+n killed by signal n."
 )]

@@ -24,7 +24,7 @@ pub const DAEMON: &str = "buildkitd";
                   listens at unix:///run/buildkit/buildkitd.sock.")]
 pub struct ServeFlags {
     /// Where to listen: unix:///PATH, tcp://HOST:PORT, or fd:// for systemd's sockets; may be repeated
-    /// [default: unix:///run/kiln/buildkitd.sock]
+    /// [default: unix:///run/kiln/buildkitd.sock; as `buildkitd` unix:///run/buildkit/buildkitd.sock]
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub addr: Vec<String>,
     /// Group, by name or number, that may use the sockets of unix:// addresses
