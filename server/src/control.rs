@@ -161,6 +161,7 @@ impl Server {
             drop(build.policy.set(request.source_policy_session));
         }
         drop(build.caches.set(request.cache.unwrap_or_default()));
+        drop(build.making.remembered.set(Arc::clone(&self.made)));
         drop(build.inputs.set(inputs.clone()));
         // What is refused has a place, too: the client's other calls about it need not wait for it to begin.
         let place = Rendezvous::put(&self.builds, &build.id, Arc::clone(&build))

@@ -12,6 +12,7 @@ use tonic::Status;
 use crate::build::Build;
 use crate::collect::Collector;
 use crate::contexts::Contexts;
+use crate::export::made::Remembered;
 use crate::history::History;
 use crate::rendezvous::Rendezvous;
 use crate::running::Running;
@@ -69,6 +70,8 @@ pub(crate) struct Server {
     pub(crate) policies: Vec<Policy>,
     pub(crate) log: Log,
     pub(crate) verbose: bool,
+    /// What results were made of that clients begin other builds with.
+    pub(crate) made: Arc<Remembered>,
     pub(crate) collector: Collector,
     pub(crate) running: Arc<Running>,
     pub(crate) sessions: Sessions,
@@ -79,10 +82,12 @@ impl Server {
     /// A daemon that nobody talks to yet.
     pub(crate) fn new(options: ServerOptions) -> Self {
         let history = Arc::new(History::new(options.builder.store.root().join(HISTORY)));
+        let contexts = Contexts::new(options.contexts);
+        contexts.sweep();
         Self {
             history,
             builder: options.builder,
-            contexts: Contexts::new(options.contexts),
+            contexts,
             platform: options.platform,
             version: options.version,
             worker_id: options.worker_id,
@@ -92,6 +97,7 @@ impl Server {
             policies: options.policies,
             log: options.log,
             verbose: options.verbose,
+            made: Arc::default(),
             collector: Collector::default(),
             running: Arc::default(),
             sessions: Sessions::default(),

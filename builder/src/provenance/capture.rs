@@ -59,6 +59,8 @@ pub struct Capture {
     pub(super) graph: Graph,
     pub(super) target: Option<VertexId>,
     base_layers: usize,
+    /// Names that stand for results of builds, not for images of registries.
+    results: Vec<String>,
 }
 
 impl Capture {
@@ -84,6 +86,11 @@ impl Capture {
     /// How many layers of the result, from the bottom, are those of the image that it began as.
     pub fn base_layers(&self) -> usize {
         self.base_layers
+    }
+
+    /// The references that stand for results of builds: what these were made of is for the caller to [`merge`](Self::merge).
+    pub fn results(&self) -> &[String] {
+        &self.results
     }
 
     /// Notes a directory that was read although no step copies from it: that of the Dockerfile.
@@ -122,8 +129,12 @@ impl Capture {
         self.elsewhere.dedup();
         self.locals.sort();
         self.locals.dedup();
-        other.secrets.iter().for_each(|(id, optional)| note(&mut self.secrets, id, !optional));
-        other.agents.iter().for_each(|(id, optional)| note(&mut self.agents, id, !optional));
+        for (id, optional) in &other.secrets {
+            note(&mut self.secrets, id, !optional);
+        }
+        for (id, optional) in &other.agents {
+            note(&mut self.agents, id, !optional);
+        }
         self.network |= other.network;
     }
 
@@ -133,6 +144,7 @@ impl Capture {
                 let Ok(parsed) = Reference::parse(reference) else { return };
                 // A registry that cannot exist (RFC 2606): a result of the same build under a name.
                 if parsed.registry().ends_with(".invalid") {
+                    self.results.push(reference.clone());
                     return;
                 }
                 let known = bases.get(reference, platform).and_then(|record| {

@@ -1,7 +1,7 @@
 //! How the images of a build were made: what statements about them are written from, kept until the build is over.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use kiln_builder::provenance::{Capture, ConfigFile, Invocation};
@@ -35,11 +35,34 @@ impl Made {
 /// An image by what it is on the disk: a client may give it another configuration, and with it another id.
 type Key = (String, Vec<DiffId>);
 
+/// Results that are remembered for builds that begin with them.
+const REMEMBERED: usize = 256;
+
+/// What results of other builds were made of, by their ids: a client may begin another build with one. The newest are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered(Mutex<VecDeque<(String, Capture)>>);
+
+impl Remembered {
+    fn note(&self, record: &ImageRecord, capture: &Capture) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_front((record.id.to_string(), capture.clone()));
+        all.truncate(REMEMBERED);
+    }
+
+    fn of(&self, reference: &str) -> Option<Capture> {
+        let id = crate::llb::result_id(reference)?;
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().find(|(known, _)| *known == id).map(|(_, capture)| capture.clone())
+    }
+}
+
 /// What a build has made, and what is written down about that when it is over.
 #[derive(Debug)]
 pub(crate) struct Making {
     started: Timestamp,
     made: Mutex<HashMap<Key, Made>>,
+    /// What other builds of the daemon have made.
+    pub(crate) remembered: OnceLock<Arc<Remembered>>,
     results: Mutex<Results>,
 }
 
@@ -55,11 +78,24 @@ pub(crate) struct Results {
 impl Making {
     /// A build begins.
     pub(crate) fn begin() -> Self {
-        Self { started: Timestamp::now(), made: Mutex::default(), results: Mutex::default() }
+        Self {
+            started: Timestamp::now(),
+            made: Mutex::default(),
+            remembered: OnceLock::new(),
+            results: Mutex::default(),
+        }
     }
 
     /// Notes how an image was made; the first time counts, for later ones take it from there.
-    pub(crate) fn note(&self, record: &ImageRecord, made: Made) {
+    pub(crate) fn note(&self, record: &ImageRecord, mut made: Made) {
+        if let Some(remembered) = self.remembered.get() {
+            let results: Vec<Capture> =
+                made.capture.results().iter().filter_map(|reference| remembered.of(reference)).collect();
+            for result in &results {
+                made.capture.merge(result);
+            }
+            remembered.note(record, &made.capture);
+        }
         let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(key(record)).or_insert(made);
     }

@@ -18,9 +18,10 @@ use tonic::{Code, Status};
 
 use self::made::Made;
 use crate::api::control::Exporter;
-use crate::build::{Build, Outcome};
+use crate::build::{Build, Outcome, Solved};
 use crate::contexts::Contexts;
 use crate::failure::{self, told};
+use crate::frontend::dockerfile::PLATFORMS;
 use crate::server::Server;
 use crate::session::{Session, send};
 
@@ -76,6 +77,23 @@ pub(crate) async fn export(server: &Server, build: &Arc<Build>, outcome: &Outcom
     result.map_err(|status| failure::without_code(&status))
 }
 
+/// The images in the order in which the result lists their platforms, and then by name: a client's message has them in any
+/// order, and the same build is to give the same index.
+fn in_order(outcome: &Outcome) -> Vec<&(String, Arc<Solved>)> {
+    let listed = outcome.metadata.get(PLATFORMS).and_then(|json| serde_json::from_slice(json).ok());
+    let listed: serde_json::Value = listed.unwrap_or_default();
+    let listed: Vec<&str> = listed["Platforms"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|platform| platform["ID"].as_str())
+        .collect();
+    let place = |platform: &str| listed.iter().position(|id| *id == platform).unwrap_or(listed.len());
+    let mut images: Vec<_> = outcome.images.iter().collect();
+    images.sort_by_key(|(platform, _)| (place(platform), platform.clone()));
+    images
+}
+
 struct Export<'a> {
     /// Where there is room for what is on its way.
     contexts: &'a Contexts,
@@ -105,9 +123,9 @@ impl<'a> Export<'a> {
         outcome: &'a Outcome,
         progress: Progress,
     ) -> Result<Self, Status> {
-        let platforms: Vec<&str> = outcome.images.iter().map(|(platform, _)| platform.as_str()).collect();
-        let records: Vec<ImageRecord> =
-            outcome.images.iter().map(|(_, solved)| solved.record.clone()).collect();
+        let images = in_order(outcome);
+        let platforms: Vec<&str> = images.iter().map(|(platform, _)| platform.as_str()).collect();
+        let records: Vec<ImageRecord> = images.iter().map(|(_, solved)| solved.record.clone()).collect();
         let made = statements::made(build, &records);
         let stated: Option<ProvenanceOptions> = statements::wanted(&build.attributes)?;
         let named: Vec<(&str, Made)> = platforms.iter().copied().zip(made.iter().cloned()).collect();
@@ -175,5 +193,33 @@ impl<'a> Export<'a> {
             answer.extend(caches.send(self.session).await?);
         }
         Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn images_come_in_the_order_of_their_platforms() {
+        let record = ImageRecord {
+            id: kiln_registry::sha256(b"image"),
+            manifest: None,
+            layers: Vec::new(),
+            layer_blobs: Vec::new(),
+            origin: None,
+            layer_origins: BTreeMap::new(),
+            platform: "linux/amd64".to_owned(),
+            created: None,
+            size: 0,
+        };
+        let solved = Arc::new(Solved { record, config: Vec::new() });
+        let images = ["c", "a", "d", "b"].map(|name| (name.to_owned(), Arc::clone(&solved)));
+        let listed = br#"{"Platforms":[{"ID":"b"},{"ID":"a"}]}"#.to_vec();
+        let metadata = HashMap::from([(PLATFORMS.to_owned(), listed)]);
+        let outcome = Outcome { images: images.to_vec(), metadata };
+        let names: Vec<&str> = in_order(&outcome).iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["b", "a", "c", "d"]);
     }
 }

@@ -44,8 +44,8 @@ pub(super) fn wanted(attributes: &HashMap<String, String>) -> Result<Option<Prov
 
 /// Whether a client says that it wants none.
 fn is_disabled(value: &str) -> bool {
-    let switched = value.split(',').filter_map(|field| field.strip_prefix("disabled="));
-    switched.last().and_then(boolean) == Some(true)
+    let mut switched = value.split(',').filter_map(|field| field.strip_prefix("disabled="));
+    switched.next_back().and_then(boolean) == Some(true)
 }
 
 /// What is stated about each image, in their order.
