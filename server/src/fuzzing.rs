@@ -6,6 +6,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 
 use crate::api::files::Packet;
+use crate::api::files::packet::PacketType;
 use crate::api::{control, gateway, pb};
 use crate::llb::{self, Definition};
 use crate::session::receive;
@@ -62,17 +63,20 @@ fn linked(message: &pb::Definition) -> pb::Definition {
     linked
 }
 
-/// Bytes as the packets of a directory that a client sends, each with its length before it, into `directory`.
+/// Bytes as the packets of a directory that a client sends, each with its length before it, into `directory`. A packet of the
+/// kind that says goodbye is between two transfers into the same one.
 pub fn directory(mut bytes: &[u8], directory: &Path) {
-    let (sender, packets) = mpsc::channel(MAX_PACKETS);
-    let (requests, _asked) = mpsc::unbounded_channel();
-    for _ in 0..MAX_PACKETS {
-        let Ok(packet) = Packet::decode_length_delimited(&mut bytes) else { break };
-        if sender.try_send(packet).is_err() {
-            break;
+    let decoded = (0..MAX_PACKETS).map_while(|_| Packet::decode_length_delimited(&mut bytes).ok());
+    let decoded: Vec<Packet> = decoded.collect();
+    for transfer in decoded.split(|packet| packet.r#type() == PacketType::PacketFin) {
+        let (sender, packets) = mpsc::channel(MAX_PACKETS);
+        let (requests, _asked) = mpsc::unbounded_channel();
+        for packet in transfer {
+            // There is room for all of them.
+            drop(sender.try_send(packet.clone()));
         }
+        drop(sender);
+        // What is refused is refused; what matters is where nothing was written.
+        drop(receive::keep(directory, "fuzzed", packets, &requests));
     }
-    drop(sender);
-    // What is refused is refused; what matters is where nothing was written.
-    drop(receive::keep(directory, "fuzzed", packets, &requests));
 }

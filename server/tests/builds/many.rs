@@ -15,8 +15,7 @@ const ROOM: u64 = 2 << 30;
 /// A directory in memory, if there is that much: disks take minutes to forget so many files.
 fn roomy() -> tempfile::TempDir {
     let memory = rustix::fs::statvfs("/dev/shm").is_ok_and(|stat| stat.f_bavail * stat.f_frsize >= ROOM);
-    let place = if memory { "/dev/shm".into() } else { std::env::temp_dir() };
-    tempfile::tempdir_in(place).unwrap()
+    if memory { tempfile::tempdir_in("/dev/shm") } else { tempfile::tempdir() }.unwrap()
 }
 
 /// The directory with all files.
