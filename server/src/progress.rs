@@ -31,22 +31,26 @@ pub(crate) const LOAD_CONTEXT: &str = "[internal] load build context";
 /// Progress that is told to whoever watches the build.
 pub(crate) fn of(build: &Arc<Build>) -> (Progress, ToldAll) {
     let known = Arc::clone(build);
-    told(build, move |mut event| {
-        if let Event::Started { name: text, .. }
-        | Event::Note { text, .. }
-        | Event::Failed { message: text, .. } = &mut event
-        {
-            known.in_known_names(text);
-        }
-        Some(event)
-    })
+    told(build, move |event| Some(in_known_names(&known, event)))
+}
+
+/// The event with directories in the words of the client.
+fn in_known_names(build: &Build, mut event: Event) -> Event {
+    if let Event::Started { name: text, .. }
+    | Event::Note { text, .. }
+    | Event::Failed { message: text, .. } = &mut event
+    {
+        build.in_known_names(text);
+    }
+    event
 }
 
 /// The progress of a builder. With a platform, the steps of the Dockerfile have it in their names.
 pub(crate) fn of_builder(build: &Arc<Build>, platform: Option<&str>) -> (Progress, ToldAll) {
     let platform = platform.map(str::to_owned);
+    let known = Arc::clone(build);
     let mut hidden = BTreeSet::new();
-    told(build, move |event| match event {
+    told(build, move |event| match in_known_names(&known, event) {
         Event::Started { step, name } if name == LOAD_CONTEXT => {
             hidden.insert(step);
             None
