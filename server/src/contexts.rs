@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::status::digest;
 
+/// What the names of directories begin with that are being removed.
+const GONE: &str = "gone-";
+
 /// The places of one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Contexts {
@@ -26,9 +29,29 @@ pub(crate) struct Synced(Arc<Place>);
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
     /// Locked for as long as this is used.
     _lock: Option<File>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(temporary) = self.temporary.take() else { return };
+        // Nobody waits for a disk that is slow to remove files; what cannot be moved away is removed here and now.
+        let path = temporary.path();
+        match path.parent().map_or(Err(io::ErrorKind::NotFound.into()), |parent| give_up(path, parent)) {
+            Ok(()) => drop(temporary.keep()),
+            Err(_) => drop(temporary),
+        }
+    }
+}
+
+/// Takes a directory out of its place, to one below `to`, and removes it beside everything else.
+pub(crate) fn give_up(directory: &Path, to: &Path) -> io::Result<()> {
+    let gone = tempfile::Builder::new().prefix(GONE).tempdir_in(to)?;
+    std::fs::rename(directory, gone.path())?;
+    std::thread::spawn(move || drop(gone));
+    Ok(())
 }
 
 impl Synced {
@@ -39,7 +62,7 @@ impl Synced {
 
     fn temporary(directory: TempDir) -> Self {
         let path = directory.path().to_owned();
-        Self(Arc::new(Place { path, _temporary: Some(directory), _lock: None }))
+        Self(Arc::new(Place { path, temporary: Some(directory), _lock: None }))
     }
 
     /// Where it is.
@@ -52,6 +75,19 @@ impl Contexts {
     /// Places below `root`, which is made when it is needed.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    /// Removes, beside everything else, what a daemon had not removed when it ended.
+    pub(crate) fn sweep(&self) {
+        let root = self.root.clone();
+        std::thread::spawn(move || {
+            for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+                if entry.file_name().as_encoded_bytes().starts_with(GONE.as_bytes()) {
+                    // Another daemon may be about to do the same.
+                    drop(std::fs::remove_dir_all(entry.path()));
+                }
+            }
+        });
     }
 
     /// An empty directory that goes away by itself, on the disk of the others.
@@ -85,7 +121,7 @@ fn open(root: &Path, place: &str) -> io::Result<Synced> {
     }
     let path = root.join(name);
     std::fs::create_dir_all(&path)?;
-    Ok(Synced(Arc::new(Place { path, _temporary: None, _lock: Some(lock) })))
+    Ok(Synced(Arc::new(Place { path, temporary: None, _lock: Some(lock) })))
 }
 
 #[cfg(test)]
@@ -122,5 +158,21 @@ mod tests {
         assert!(once.exists());
         drop(writer);
         assert!(!once.exists());
+    }
+
+    #[test]
+    fn what_is_given_up_is_out_of_its_place_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let (tree, left) = (root.path().join("tree"), root.path().join(format!("{GONE}left")));
+        for directory in [&tree, &left] {
+            std::fs::create_dir_all(directory.join("sub")).unwrap();
+        }
+        give_up(&tree, root.path()).unwrap();
+        assert!(!tree.exists());
+        assert!(give_up(&tree, root.path()).is_err(), "it is there no more");
+        Contexts::new(root.path().to_owned()).sweep();
+        while std::fs::read_dir(root.path()).unwrap().count() > 0 {
+            std::thread::yield_now();
+        }
     }
 }

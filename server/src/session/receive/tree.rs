@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat as SystemStat, Timespec, Timestamps,
@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::order::{Order, Wrong};
 use crate::api::files::Stat;
+use crate::contexts::give_up;
 use crate::session::files::{Kind, kind, permissions};
 
 /// Where files are written before they get their place. No client lists it: the name is refused.
@@ -81,6 +82,7 @@ struct Asked {
 /// A directory on its way.
 pub(super) struct Tree {
     root: OwnedFd,
+    path: PathBuf,
     order: Order,
     next: u32,
     is_listed: bool,
@@ -103,6 +105,7 @@ impl Tree {
         rustix::fs::mkdirat(&root, PARTIAL, Mode::RWXU).map_err(|source| disk("make", PARTIAL, source))?;
         Ok(Self {
             root,
+            path: path.to_owned(),
             order: Order::default(),
             next: 0,
             is_listed: false,
@@ -208,8 +211,13 @@ impl Tree {
             self.link(&link)?;
         }
         self.parent = None;
-        remove(&self.root, PARTIAL)?;
-        sweep(&self.root, "", &self.seen)?;
+        let mut gone = Gone { root: &self.root, count: 0 };
+        sweep(&self.root, "", &self.seen, &mut gone)?;
+        // Removed beside everything else; what cannot be moved away is removed here and now.
+        let beside = self.path.parent().filter(|_| gone.count > 0);
+        if beside.is_none_or(|beside| give_up(&self.path.join(PARTIAL), beside).is_err()) {
+            remove(&self.root, PARTIAL)?;
+        }
         for stat in std::mem::take(&mut self.directories).iter().rev() {
             let directory = open_beneath(&self.root, &stat.path)?;
             let now = rustix::fs::fstat(&directory).map_err(|source| disk("look at", &stat.path, source))?;
@@ -403,14 +411,41 @@ fn names(directory: &OwnedFd, path: &str) -> Result<Vec<Vec<u8>>, TreeError> {
     Ok(names)
 }
 
+/// What was not listed, on its way out of the tree: to remove a hundred thousand files takes a minute on some disks.
+struct Gone<'a> {
+    root: &'a OwnedFd,
+    count: u64,
+}
+
+impl Gone<'_> {
+    /// Takes an entry out of its directory.
+    fn take(&mut self, directory: &OwnedFd, name: &[u8]) -> Result<(), TreeError> {
+        self.count += 1;
+        let place = format!("{PARTIAL}/gone-{}", self.count);
+        match rustix::fs::renameat(directory, name, self.root, &place) {
+            Ok(()) => Ok(()),
+            // A directory that may not be written into cannot be moved by everybody.
+            Err(_) => remove(directory, name),
+        }
+    }
+}
+
 /// Removes what was not listed.
-fn sweep(directory: &OwnedFd, path: &str, seen: &HashSet<String>) -> Result<(), TreeError> {
+fn sweep(
+    directory: &OwnedFd,
+    path: &str,
+    seen: &HashSet<String>,
+    gone: &mut Gone<'_>,
+) -> Result<(), TreeError> {
     for name in names(directory, path)? {
+        if path.is_empty() && name == PARTIAL.as_bytes() {
+            continue;
+        }
         let shown = String::from_utf8_lossy(&name).into_owned();
         let below = if path.is_empty() { shown } else { format!("{path}/{shown}") };
         // The wire has no names that are not UTF-8, so nobody listed one.
         if std::str::from_utf8(&name).is_err() || !seen.contains(&below) {
-            remove(directory, &*name)?;
+            gone.take(directory, &name)?;
             continue;
         }
         let stat = rustix::fs::statat(directory, &*name, AtFlags::SYMLINK_NOFOLLOW);
@@ -418,7 +453,7 @@ fn sweep(directory: &OwnedFd, path: &str, seen: &HashSet<String>) -> Result<(), 
         if file_type(&stat) == FileType::Directory {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let child = rustix::fs::openat(directory, &*name, flags, Mode::empty());
-            sweep(&child.map_err(|source| disk("open", &below, source))?, &below, seen)?;
+            sweep(&child.map_err(|source| disk("open", &below, source))?, &below, seen, gone)?;
         }
     }
     Ok(())
