@@ -5,6 +5,7 @@
 mod client;
 mod entries;
 mod files;
+mod granted;
 mod manners;
 mod many;
 mod services;
@@ -62,8 +63,22 @@ async fn outputs_of_each_kind_reach_the_client() {
     assert_eq!(answer["image.name"], "docker.io/library/app:1");
     let docker = daemon.build(&offer, &[], vec![output("docker", &[("name", "app:1")])]).await;
     assert!(names(&docker.taken.bytes).iter().any(|name| name == "manifest.json"));
-    let wrong = daemon.build(&offer, &[], vec![output("oci", &[("annotation.a", "b")])]).await;
-    assert!(wrong.answer.unwrap_err().message().contains("annotation.a=b"));
+    let packed = [("compression", "zstd"), ("annotation.a", "b")];
+    let docker = daemon.build(&offer, &[], vec![output("docker", &packed)]).await;
+    let members = names(&docker.taken.bytes);
+    for member in ["oci-layout", "manifest.json"] {
+        assert!(members.iter().any(|name| name == member), "{member} is not among {members:?}");
+    }
+    let stated = [("attest:provenance", "mode=min,inline-only=true")];
+    let tar = daemon.build(&offer, &stated, vec![output("tar", &[])]).await;
+    assert_eq!(names(&tar.taken.bytes), ["a"], "little is stated, and of images only");
+    let stated = [("attest:provenance", "mode=min,filename=said.json")];
+    let tar = daemon.build(&offer, &stated, vec![output("tar", &[])]).await;
+    assert_eq!(names(&tar.taken.bytes), ["a", "said.json"]);
+    for (key, value) in [("annotation-layer.a", "b"), ("compression", "estargz"), ("push", "true")] {
+        let wrong = daemon.build(&offer, &[], vec![output("oci", &[(key, value)])]).await;
+        assert!(wrong.answer.unwrap_err().message().contains(&format!("{key}={value}")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
