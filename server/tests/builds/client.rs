@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use kiln_builder::{Builder, BuilderOptions, CancellationToken};
 use kiln_cache::Store;
 use kiln_registry::{Client as Registries, ClientOptions};
+use kiln_server::api::containerd::services::content::v1::content_server::ContentServer;
 use kiln_server::api::control::control_client::ControlClient;
 use kiln_server::api::control::{
     BuildHistoryEventType, BuildHistoryRequest, BytesMessage, Exporter, SolveRequest,
@@ -31,7 +32,7 @@ use tonic::{Request, Status};
 
 use crate::files::{Directories, FileSend, Taken};
 use crate::manners::{Gate, Manner};
-use crate::services::{Agents, Credentials, Secrets, Uploads};
+use crate::services::{Agents, Blobs, Credentials, Secrets, Uploads};
 
 /// A daemon in this process, and its store.
 pub struct Daemon {
@@ -61,6 +62,8 @@ pub struct Offer {
     pub takes_directory: bool,
     /// Secrets by their ids.
     pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Blobs of its content stores, by their digests.
+    pub blobs: BTreeMap<String, Vec<u8>>,
     /// Ids of agents that it has.
     pub agents: Vec<&'static str>,
     /// The same for all builds from one place.
@@ -218,10 +221,14 @@ impl Services<'_> {
             taken: Arc::clone(self.taken),
             gate: self.offer.taking.clone(),
         };
+        // A client that lists many files hears a request for each before it reads one; the transport takes more small frames
+        // than fit into half of the window for an attack.
         let router = tonic::transport::Server::builder()
+            .initial_connection_window_size(256 << 20)
             .add_service(FileSyncServer::new(directories))
             .add_service(send)
             .add_service(AuthServer::new(Credentials(self.offer.login)))
+            .add_service(ContentServer::new(Blobs(self.offer.blobs.clone())))
             .add_service(SecretsServer::new(Secrets(self.offer.secrets.clone())))
             .add_service(SshServer::new(Agents(self.offer.agents.clone())))
             .add_service(UploadServer::new(Uploads(self.offer.upload.clone())));

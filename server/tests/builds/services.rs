@@ -1,7 +1,13 @@
-//! Small things that the client is asked for: a login, an upload, secrets, agents.
+//! Small things that the client is asked for: a login, an upload, secrets, agents, blobs.
 
 use std::collections::BTreeMap;
 
+use kiln_server::api::containerd::services::content::v1::content_server::Content;
+use kiln_server::api::containerd::services::content::v1::{
+    AbortRequest, DeleteContentRequest, Info, InfoRequest, InfoResponse, ListContentRequest,
+    ListContentResponse, ListStatusesRequest, ListStatusesResponse, ReadContentRequest, ReadContentResponse,
+    StatusRequest, StatusResponse, UpdateRequest, UpdateResponse, WriteContentRequest, WriteContentResponse,
+};
 use kiln_server::api::moby::buildkit::secrets::v1::secrets_server::Secrets as SecretsService;
 use kiln_server::api::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use kiln_server::api::moby::filesync::v1::auth_server::Auth;
@@ -127,5 +133,69 @@ impl Ssh for Agents {
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+/// Blobs by their digests, to be read.
+pub struct Blobs(pub BTreeMap<String, Vec<u8>>);
+
+impl Blobs {
+    fn get(&self, digest: &str) -> Result<&Vec<u8>, Status> {
+        self.0.get(digest).ok_or_else(|| Status::not_found(format!("no blob {digest}")))
+    }
+}
+
+type Refused<T> = Result<Response<T>, Status>;
+
+fn only_read<T>() -> Refused<T> {
+    Err(Status::unimplemented("blobs are only read"))
+}
+
+#[tonic::async_trait]
+impl Content for Blobs {
+    type ListStream = ReceiverStream<Result<ListContentResponse, Status>>;
+    type ReadStream = ReceiverStream<Result<ReadContentResponse, Status>>;
+    type WriteStream = ReceiverStream<Result<WriteContentResponse, Status>>;
+
+    async fn info(&self, request: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
+        let digest = request.into_inner().digest;
+        let size = i64::try_from(self.get(&digest)?.len()).unwrap();
+        let info = Info { digest, size, ..Info::default() };
+        Ok(Response::new(InfoResponse { info: Some(info) }))
+    }
+
+    async fn read(&self, request: Request<ReadContentRequest>) -> Result<Response<Self::ReadStream>, Status> {
+        let data = self.get(&request.into_inner().digest)?.clone();
+        let (sender, answers) = mpsc::channel(1);
+        sender.try_send(Ok(ReadContentResponse { offset: 0, data })).unwrap();
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn update(&self, _request: Request<UpdateRequest>) -> Refused<UpdateResponse> {
+        only_read()
+    }
+
+    async fn list(&self, _request: Request<ListContentRequest>) -> Refused<Self::ListStream> {
+        only_read()
+    }
+
+    async fn delete(&self, _request: Request<DeleteContentRequest>) -> Refused<()> {
+        only_read()
+    }
+
+    async fn status(&self, _request: Request<StatusRequest>) -> Refused<StatusResponse> {
+        only_read()
+    }
+
+    async fn list_statuses(&self, _request: Request<ListStatusesRequest>) -> Refused<ListStatusesResponse> {
+        only_read()
+    }
+
+    async fn write(&self, _request: Request<Streaming<WriteContentRequest>>) -> Refused<Self::WriteStream> {
+        only_read()
+    }
+
+    async fn abort(&self, _request: Request<AbortRequest>) -> Refused<()> {
+        only_read()
     }
 }
