@@ -22,6 +22,7 @@ use crate::world::{Driver, PROGRAMS, World, run};
 
 tests!("driven":
     sources_are_known_before_they_are_built,
+    images_of_the_client_s_layouts_are_known_and_built_on,
     files_of_results_are_read_in_parts,
     results_for_several_platforms_are_returned,
     inputs_are_given_back,
@@ -122,6 +123,52 @@ fn sources_are_known_before_they_are_built() {
             driver.returns(None).await;
         });
         done.await.answer.unwrap();
+    });
+}
+
+fn images_of_the_client_s_layouts_are_known_and_built_on() {
+    run(async {
+        let mut world = World::new().await;
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(5);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "from-layout", b"text\n".as_slice()).unwrap();
+        let image = TestImage::new("linux/amd64", &[&tar.into_inner().unwrap()]);
+        for document in [&image.manifest, &image.config] {
+            world.offer.blobs.insert(document.digest.to_string(), document.bytes.to_vec());
+        }
+        for (layer, bytes) in image.descriptors().iter().zip(&image.layers) {
+            world.offer.blobs.insert(layer.digest().to_string(), bytes.to_vec());
+        }
+        let digest = image.manifest.digest.to_string();
+        let identifier = format!("oci-layout://store/app@{digest}");
+        let mut graph = Graph::default();
+        let (programs, layout) = (graph.source(PROGRAMS), graph.source(&identifier));
+        let mut copied = shell("cat /layout/from-layout > /made");
+        copied.mounts.push(crate::graph::mount("/layout", 1, -1));
+        let made = graph.exec(copied, &[&programs, &layout]);
+        let result = graph.collected(&[(&made, "/made", "/made")]);
+        let request = SolveRequest { exporters: vec![output("local", &[])], ..SolveRequest::default() };
+        let done = world.drive(request, async |mut driver| {
+            let found = meta(&mut driver, &identifier, &[("oci.store", "app")]).await.unwrap();
+            let found = found.image.unwrap();
+            assert_eq!(found.digest, digest);
+            let request = ResolveImageConfigRequest {
+                r#ref: format!("store/app@{digest}"),
+                resolver_type: 1,
+                store_id: "app".to_owned(),
+                ..ResolveImageConfigRequest::default()
+            };
+            let config =
+                driver.client.resolve_image_config(driver.about(request)).await.unwrap().into_inner();
+            assert_eq!((config.digest, config.config), (found.digest, found.config));
+            let result = driver.solve(&graph, &result).await.unwrap();
+            driver.returns(Some(Refs::Ref(Ref { id: result, def: None }))).await;
+        });
+        let done = done.await;
+        done.answer.unwrap();
+        assert_eq!(done.taken.files["made"], b"text\n");
     });
 }
 
