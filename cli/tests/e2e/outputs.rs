@@ -54,7 +54,9 @@ fn a_pushed_image_has_the_form_and_the_provenance_that_were_asked_for() {
         assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+zstd");
     }
     let metadata: Value = serde_json::from_slice(&fs::read(&metadata).unwrap()).unwrap();
-    let dependencies = &metadata["buildx.build.provenance"]["buildDefinition"]["resolvedDependencies"];
+    let definition = &metadata["buildx.build.provenance"]["buildDefinition"];
+    assert_eq!(definition["externalParameters"]["configSource"]["path"], "Dockerfile");
+    let dependencies = &definition["resolvedDependencies"];
     let base = tool_ok(
         "skopeo",
         [

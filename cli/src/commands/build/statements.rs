@@ -1,6 +1,7 @@
 //! What is stated about a built image (`--provenance`, `--attest`): who asked for what, taken from the flags.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::Timestamp;
 use kiln_builder::images::Attestation;
@@ -38,6 +39,7 @@ pub fn capture(captured: Capture, source: &BuildSource) -> Capture {
             context.material().cloned().into_iter().fold(captured, Capture::with_material)
         }
         Some(ContextDir::Own(_)) => captured.with_local(DOCKERFILE),
+        Some(ContextDir::Empty(_)) => captured.without_local(Source::MAIN_CONTEXT),
         None => captured,
     }
 }
@@ -55,7 +57,7 @@ pub fn provenance(
         frontend: FRONTEND.to_owned(),
         args: arguments(flags, lowered, source),
         root: None,
-        config: Some(ConfigFile { filename: source.name.clone(), text: source.text.clone() }),
+        config: Some(ConfigFile { filename: filename(source), text: source.text.clone() }),
         started,
         finished,
         platform: lowered.build_platform.clone(),
@@ -71,13 +73,19 @@ pub fn provenance(
     })
 }
 
+/// The Dockerfile's own name: where it lies on this machine says nothing about the image.
+fn filename(source: &BuildSource) -> String {
+    let name = Path::new(&source.name).file_name().and_then(std::ffi::OsStr::to_str);
+    name.unwrap_or(&source.name).to_owned()
+}
+
 /// The flags as the frontend's arguments.
 fn arguments(flags: &BuildFlags, lowered: &LowerOptions, source: &BuildSource) -> BTreeMap<String, String> {
     let mut args = BTreeMap::new();
     args.extend(lowered.build_args.iter().map(|(key, value)| (format!("build-arg:{key}"), value.clone())));
     args.extend(lowered.labels.iter().map(|(key, value)| (format!("label:{key}"), value.clone())));
     args.extend(lowered.target.iter().map(|target| ("target".to_owned(), target.clone())));
-    args.insert("filename".to_owned(), source.name.clone());
+    args.insert("filename".to_owned(), filename(source));
     if flags.no_cache {
         args.insert("no-cache".to_owned(), String::new());
     } else if !flags.no_cache_filter.is_empty() {
