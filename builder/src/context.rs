@@ -108,6 +108,14 @@ impl Builder {
         Ok(Fetched::Context(FetchedContext { path, material: None, _draft: Some(draft), _in_use: in_use }))
     }
 
+    /// A context without files.
+    pub fn empty_context(&self) -> Result<FetchedContext, ContextError> {
+        let in_use = self.store.use_lock()?;
+        let draft = self.store.layers().draft()?;
+        let path = draft.upper().to_owned();
+        Ok(FetchedContext { path, material: None, _draft: Some(draft), _in_use: in_use })
+    }
+
     /// A context from a web server or a repository.
     pub async fn fetch_context(
         &self,

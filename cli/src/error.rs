@@ -240,7 +240,7 @@ impl CliError {
     }
 
     fn hint(&self) -> Option<String> {
-        full_disk(self).or_else(|| self.own_hint())
+        full_disk(self).or_else(|| not_root(self)).or_else(|| self.own_hint())
     }
 
     fn own_hint(&self) -> Option<String> {
@@ -320,16 +320,24 @@ impl From<RunError> for CliError {
     }
 }
 
+/// Whether the system refused something in one of these ways.
+fn refused(error: &(dyn Error + 'static), kinds: &[io::ErrorKind]) -> bool {
+    let mut chain = std::iter::successors(Some(error), |&error| error.source());
+    chain.any(|error| error.downcast_ref::<io::Error>().is_some_and(|error| kinds.contains(&error.kind())))
+}
+
+/// What can be done where an ordinary user may not do something.
+pub fn not_root(error: &(dyn Error + 'static)) -> Option<String> {
+    let is_refused =
+        !rustix::process::geteuid().is_root() && refused(error, &[io::ErrorKind::PermissionDenied]);
+    is_refused.then(|| {
+        "kiln needs root for what it unpacks, builds and runs, and root's store is root's alone: start it with sudo".to_owned()
+    })
+}
+
 /// What can be done where the disk is full.
 pub fn full_disk(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    let mut is_full = false;
-    while let Some(error) = next {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        is_full |= matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded));
-        next = error.source();
-    }
-    is_full.then(|| {
+    refused(error, &[io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]).then(|| {
         "the disk is full: if the store is on it, `kiln prune` and `kiln prune --all` make room, and \
          `--keep-storage SIZE` keeps the store within a limit"
             .to_owned()

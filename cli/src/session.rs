@@ -128,6 +128,10 @@ impl Session {
     /// The platform asked for by a flag or by the environment, else this machine's; normalised.
     pub fn platform(&self, flag: Option<&str>) -> Result<String, CliError> {
         match flag.or_else(|| self.environment.default_platform()) {
+            Some(text) if text.contains(',') => Err(CliError::usage_with_hint(
+                format!("`{text}` are several platforms: an image for one is made at a time"),
+                "build once for each of them; `docker buildx build --platform A,B` on a `kiln serve` makes an index",
+            )),
             Some(text) => Ok(Platform::parse(text)?.to_string()),
             None => Ok(host_platform()),
         }
@@ -214,6 +218,8 @@ mod tests {
         assert_eq!(asked.platform(None).unwrap(), "linux/arm64");
         assert_eq!(asked.platform(Some("linux/386")).unwrap(), "linux/386");
         assert!(session(&[]).platform(Some("potato")).is_err());
+        let several = session(&[]).platform(Some("linux/amd64,linux/arm64")).unwrap_err();
+        assert!(several.to_string().contains("several platforms"), "{several}");
     }
 
     #[test]

@@ -247,6 +247,20 @@ fn contexts_need_not_be_directories() {
     let said = from_stdin(&["-f", "none"]).fails();
     assert!(said.contains("there is no none in the build context"), "{said}");
 
+    let alone = env.path("Dockerfile.alone");
+    for (line, place) in
+        [("COPY file /", ":2:6"), ("ADD dir/ /", ":2:5"), ("RUN --mount=target=/x,source=y true", ":2:1")]
+    {
+        fs::write(&alone, format!("FROM {}/busybox\n{line}\n", env.registry.host())).unwrap();
+        let mut command = env.build_command(Path::new("-"), "alone", &[]);
+        let said = crate::support::tool::run(command.stdin(fs::File::open(&alone).unwrap())).fails();
+        assert!(said.contains(&format!("<stdin>{place}")), "{line}: {said}");
+        assert!(
+            line.starts_with("RUN") || said.contains("the build context is empty: name a directory"),
+            "{said}"
+        );
+    }
+
     let server = WebServer::start();
     server.serve("/context", [Page::new(fs::read(&archive).unwrap())]);
     server.serve("/Dockerfile", [Page::new("FROM scratch\nLABEL from=web\n")]);

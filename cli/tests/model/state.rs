@@ -187,7 +187,13 @@ impl Touch {
                 file.set_times(fs::FileTimes::new().set_modified(time)).unwrap();
             }
             Touch::Owner(path, uid) => {
-                std::os::unix::fs::lchown(root.join(path), Some(*uid), Some(*uid)).unwrap();
+                let full = root.join(path);
+                let before = fs::symlink_metadata(&full).unwrap();
+                std::os::unix::fs::lchown(&full, Some(*uid), Some(*uid)).unwrap();
+                // The kernel takes the bits away that let a program run as its owner.
+                if !before.is_symlink() {
+                    fs::set_permissions(&full, before.permissions()).unwrap();
+                }
             }
             Touch::Again(path) => {
                 let (full, beside) = (root.join(path), root.join(".beside"));

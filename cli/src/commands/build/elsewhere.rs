@@ -37,7 +37,7 @@ pub fn read(flags: &BuildFlags, session: &Session) -> Result<Option<BuildSource>
             return Err(CliError::usage_with_hint(message, "write `-f - PATH`, or `-` alone"));
         }
         let fetched = session.builder()?.context_of(io::stdin(), MAX_DOCKERFILE)?;
-        return to_source(flags, fetched, DASH).map(Some);
+        return to_source(flags, session, fetched, DASH).map(Some);
     }
     if flags.context.exists() {
         return Ok(None);
@@ -54,18 +54,28 @@ pub fn read(flags: &BuildFlags, session: &Session) -> Result<Option<BuildSource>
     let (from, given, builder) = (&source, &credentials, &builder);
     let work = |progress| async move { builder.fetch_context(from, given, MAX_DOCKERFILE, &progress).await };
     let (fetched, _) = with_progress(view, None, work)?;
-    to_source(flags, fetched, &kiln_graph::redact(context)).map(Some)
+    to_source(flags, session, fetched, &kiln_graph::redact(context)).map(Some)
 }
 
-fn to_source(flags: &BuildFlags, fetched: Fetched, project: &str) -> Result<BuildSource, CliError> {
+fn to_source(
+    flags: &BuildFlags,
+    session: &Session,
+    fetched: Fetched,
+    project: &str,
+) -> Result<BuildSource, CliError> {
     match fetched {
-        Fetched::Dockerfile(text) => alone(flags, text, project),
+        Fetched::Dockerfile(text) => alone(flags, session, text, project),
         Fetched::Context(context) => within(flags, context, project),
     }
 }
 
-/// A Dockerfile without a context.
-fn alone(flags: &BuildFlags, text: Vec<u8>, project: &str) -> Result<BuildSource, CliError> {
+/// A Dockerfile without a context: it is built in an empty one.
+fn alone(
+    flags: &BuildFlags,
+    session: &Session,
+    text: Vec<u8>,
+    project: &str,
+) -> Result<BuildSource, CliError> {
     if flags.file.is_some() {
         let message =
             format!("-f names a file in the context, but {} is a Dockerfile without one", said(project));
@@ -73,7 +83,9 @@ fn alone(flags: &BuildFlags, text: Vec<u8>, project: &str) -> Result<BuildSource
         return Err(CliError::usage_with_hint(message, hint));
     }
     let name = if project == DASH { STDIN.to_owned() } else { project.to_owned() };
-    Ok(BuildSource { project: project.to_owned(), ..BuildSource::new(name, to_text(text, None)?) })
+    let context = Some(ContextDir::Empty(Arc::new(session.builder()?.empty_context()?)));
+    let source = BuildSource::new(name, to_text(text, None)?);
+    Ok(BuildSource { project: project.to_owned(), context, ..source })
 }
 
 fn said(project: &str) -> &str {

@@ -5,8 +5,8 @@ use kiln_parser::span::Span;
 use kiln_parser::{Diagnostic, Severity};
 
 use super::place;
-use super::source::BuildSource;
-use crate::error::{CliError, full_disk};
+use super::source::{BuildSource, ContextDir};
+use crate::error::{CliError, full_disk, not_root};
 use crate::output::progress::tracker::visible;
 
 /// Lines of a failed command's output that are repeated.
@@ -91,7 +91,23 @@ pub fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
         Some(format!("it exists, but line {line} of {} leaves it out: `{pattern}`", file.name))
     });
     let outside = || place::outside(error, error.location()?, &source.text);
-    full_disk(error).or(ignored).or_else(|| error.hint()).or_else(outside)
+    full_disk(error)
+        .or_else(|| not_root(error))
+        .or(ignored)
+        .or_else(|| no_files(error, source))
+        .or_else(|| error.hint())
+        .or_else(outside)
+}
+
+/// What there is to say when the context is empty because there is none.
+fn no_files(error: &BuildError, source: &BuildSource) -> Option<String> {
+    let is_missing = matches!(error.missing_source(), Some((_, Place::Context)));
+    (is_missing && matches!(source.context, Some(ContextDir::Empty(_)))).then(|| {
+        let name = &source.name;
+        format!(
+            "{name} came alone, so the build context is empty: name a directory, as in `kiln build -f - DIR`"
+        )
+    })
 }
 
 fn at_place(span: Span, message: String, hint: Option<String>) -> Diagnostic {

@@ -27,7 +27,7 @@ pub struct BuildSource {
     pub name: String,
     /// Its text.
     pub text: String,
-    /// The context's directory; `None` when the Dockerfile came alone (`kiln build -`).
+    /// The context's directory; `None` when nothing is going to be built.
     pub context: Option<ContextDir>,
     /// The ignore patterns, in order.
     pub ignore: Vec<String>,
@@ -46,6 +46,8 @@ pub enum ContextDir {
     Own(PathBuf),
     /// One that goes when nobody uses it any more.
     Fetched(Arc<FetchedContext>),
+    /// One without files, because the Dockerfile came alone (`kiln build -`). It goes, too.
+    Empty(Arc<FetchedContext>),
 }
 
 impl ContextDir {
@@ -53,7 +55,7 @@ impl ContextDir {
     pub fn path(&self) -> &Path {
         match self {
             Self::Own(path) => path,
-            Self::Fetched(context) => context.path(),
+            Self::Fetched(context) | Self::Empty(context) => context.path(),
         }
     }
 }
