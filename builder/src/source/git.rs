@@ -126,11 +126,12 @@ impl GitError {
             Self::Failed { remote, .. } if !remote.starts_with("http") && !remote.starts_with("git:") => {
                 Some("repositories that need an SSH key are reached with `--ssh default`".to_owned())
             }
-            Self::Failed { said, .. } if said.contains(REDIRECTED) => {
-                Some("with credentials no redirect is followed: write the repository's final address".to_owned())
-            }
+            Self::Failed { said, .. } if said.contains(REDIRECTED) => Some(
+                "with credentials no redirect is followed: write the repository's final address".to_owned(),
+            ),
             Self::Failed { said, .. } if DENIED.iter().any(|words| said.contains(words)) => Some(
-                "repositories that need a token are reached with `--secret id=GIT_AUTH_TOKEN,env=NAME`".to_owned(),
+                "repositories that need a token are reached with `--secret id=GIT_AUTH_TOKEN,env=NAME`"
+                    .to_owned(),
             ),
             Self::Stalled { .. } => {
                 Some("check the address of the repository, and whether its server answers".to_owned())
