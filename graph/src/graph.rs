@@ -76,6 +76,15 @@ impl Graph {
         Ok(id)
     }
 
+    /// Lets every command know these hosts, address and name, beside those that it knows.
+    pub fn add_hosts(&mut self, hosts: &[(String, String)]) {
+        for vertex in &mut self.vertices {
+            if let Op::Exec(exec) = &mut vertex.op {
+                exec.rules.hosts.extend_from_slice(hosts);
+            }
+        }
+    }
+
     /// The vertex with that id, if it is in this graph.
     pub fn get(&self, id: VertexId) -> Option<&Vertex> {
         self.vertices.get(id.index())

@@ -17,6 +17,9 @@ use super::stage::StageLowering;
 impl StageLowering<'_, '_> {
     pub(super) fn expose(&mut self, words: &[Word]) -> Checked<()> {
         let mut all = Vec::new();
+        // Docker's parser sorts the words as they are written, and the history tells them in that order.
+        let mut words: Vec<&Word> = words.iter().collect();
+        words.sort_by(|left, right| left.value.cmp(&right.value));
         for word in words {
             let lex = self.build.globals.lex;
             let expanded = lex
