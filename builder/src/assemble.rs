@@ -91,8 +91,8 @@ fn configuration(planned: &ImageConfig, layers: &[Arc<LayerRef>]) -> Result<Imag
     Ok(config)
 }
 
-/// Gives each undated entry a time: its layer's own, else that of the entry before it, else that of the first
-/// dated entry after it.
+/// Gives each undated entry a time: its layer's own, else that of the dated entry before it. Where that one is of the
+/// base, whose time says nothing about this build, the first layer after it counts, if there is one.
 fn date(history: &mut [History], layers: &[Arc<LayerRef>]) {
     let mut layers = layers.iter();
     for entry in history.iter_mut() {
@@ -104,12 +104,14 @@ fn date(history: &mut [History], layers: &[Arc<LayerRef>]) {
             entry.created = made;
         }
     }
-    let mut last = None;
-    let first = history.iter().find_map(|entry| entry.created.clone());
-    for entry in history.iter_mut() {
+    let own = history.iter().position(|entry| entry.created.is_none()).unwrap_or(history.len());
+    let (of_base, of_build) = history.split_at_mut(own);
+    let first = of_build.iter().find_map(|entry| entry.created.clone());
+    let mut last = first.or_else(|| of_base.iter().rev().find_map(|entry| entry.created.clone()));
+    for entry in of_build {
         match &entry.created {
             Some(created) => last = Some(created.clone()),
-            None => entry.created = last.clone().or_else(|| first.clone()),
+            None => entry.created.clone_from(&last),
         }
     }
 }
@@ -146,9 +148,18 @@ mod tests {
         };
         let config = configuration(&planned, &[layer('a', None), layer('b', Some("step"))]).unwrap();
         let times: Vec<_> = config.history.iter().map(|entry| entry.created.as_deref().unwrap()).collect();
-        assert_eq!(times, ["base", "base", "step", "step"]);
+        assert_eq!(times, ["base", "step", "step", "step"]);
         assert_eq!(config.created.as_deref(), Some("step"));
         assert_eq!(config.rootfs.diff_ids.len(), 2);
+    }
+
+    #[test]
+    fn without_a_layer_of_its_own_a_build_is_as_old_as_its_base() {
+        let history = vec![entry(Some("older"), false), entry(Some("base"), true), entry(None, true)];
+        let planned = ImageConfig { history, ..ImageConfig::default() };
+        let config = configuration(&planned, &[layer('a', None)]).unwrap();
+        let times: Vec<_> = config.history.iter().map(|entry| entry.created.as_deref().unwrap()).collect();
+        assert_eq!(times, ["older", "base", "base"]);
     }
 
     #[test]
