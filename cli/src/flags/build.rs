@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use kiln_graph::{Entitlements, GrantError};
 
+use super::accepted::WithoutEffect;
 use super::attest::{AnnotationSpec, AttestSpec, ProvenanceSpec};
 use super::cache::{CacheFrom, CacheTo};
 use super::call::{AnswerFormat, CallSpec, Question};
 use super::contexts::ContextSpec;
 use super::credentials::{AgentSpec, SecretSpec};
+use super::hosts::HostSpec;
 use super::output::OutputSpec;
 
 /// `kiln build [OPTIONS] PATH`.
@@ -68,6 +70,9 @@ pub struct BuildFlags {
     /// Networking mode of RUN: default, host or none
     #[arg(long, value_name = "MODE")]
     pub network: Option<String>,
+    /// Name that RUN knows, and its address (format: "NAME:ADDRESS"); may be given several times
+    #[arg(long = "add-host", value_name = "NAME:ADDRESS")]
+    pub hosts: Vec<HostSpec>,
     /// Grant what RUN may ask for beyond the ordinary: network.host, security.insecure or device[=NAME[,alias=OTHER]]
     #[arg(long, value_name = "ENTITLEMENT", value_parser = entitlement)]
     pub allow: Vec<String>,
@@ -125,6 +130,9 @@ pub struct BuildFlags {
     /// Accepted for old scripts: the context is read in place
     #[arg(long, hide = true)]
     pub compress: bool,
+    /// Accepted for old scripts: told to have no effect.
+    #[command(flatten)]
+    pub without_effect: WithoutEffect,
     /// The build context: a directory, the URL of a repository or an archive, or `-` for an archive or a Dockerfile from
     /// standard input
     #[arg(value_name = "PATH")]

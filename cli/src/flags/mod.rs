@@ -4,6 +4,7 @@
 //! command has its own file. What a flag means once the environment and the store are known is decided in
 //! [`crate::commands`]. Called by `main`; reads nothing but its arguments.
 
+pub mod accepted;
 pub mod amount;
 pub mod attest;
 pub mod boolean;
@@ -12,6 +13,7 @@ pub mod cache;
 pub mod call;
 pub mod contexts;
 pub mod credentials;
+pub mod hosts;
 pub mod images;
 pub mod jobs;
 pub mod output;

@@ -158,9 +158,32 @@ fn global_flags_stand_anywhere_before_the_command_of_run() {
 }
 
 #[test]
+fn flags_without_effect_are_accepted_and_named_in_one_line() {
+    let words = "build --builder default --debug -m 2g --memory-swap -1 --shm-size=1g --ulimit nofile=1:2 -c 2 --cpu-period 1 \
+                 --cpu-quota 1 --cpuset-cpus 0 --cpuset-mems 0 --cgroup-parent x --isolation default .";
+    let flags = build(&words.split_whitespace().collect::<Vec<_>>());
+    let warning = flags.without_effect.warning().unwrap();
+    let named = "warning: --builder, --debug, --shm-size, --ulimit, --memory, --memory-swap, --cpu-shares, --cpu-period, \
+                 --cpu-quota, --cpuset-cpus, --cpuset-mems, --cgroup-parent have no effect here";
+    assert!(warning.starts_with(named), "{warning}");
+    assert!(build(&["build", "-D", "."]).without_effect.warning().unwrap().contains("--debug has no effect"));
+    assert_eq!(build(&["build", "--isolation=default", "--debug=false", "."]).without_effect.warning(), None);
+    let (message, ..) = usage(&["build", "--isolation", "hyperv", "."]);
+    assert!(message.contains("hyperv") && message.contains("default"), "{message}");
+}
+
+#[test]
+fn hosts_of_a_build() {
+    let flags = build(&["build", "--add-host", "db:10.0.0.5", "--add-host=six=[::1]", "."]);
+    let names: Vec<&str> = flags.hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["db", "six"]);
+    assert!(usage(&["build", "--add-host", "db", "."]).0.contains("NAME:ADDRESS"));
+}
+
+#[test]
 fn unknown_docker_flags_are_named() {
-    let (message, _, run) = usage(&["build", "--memory", "1g", "."]);
-    assert_eq!(message, "`--memory` of docker build is not supported yet");
+    let (message, _, run) = usage(&["build", "--squash", "."]);
+    assert_eq!(message, "`--squash` of docker build is not supported yet");
     assert!(!run);
     let (message, _, run) = usage(&["run", "-d", "img"]);
     assert_eq!(message, "`-d` of docker run is not supported yet");

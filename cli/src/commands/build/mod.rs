@@ -80,6 +80,9 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
         warnings: OnceLock::new(),
     };
     let quiet = [ProgressKind::Quiet, ProgressKind::RawJson].contains(&kind);
+    if let Some(warning) = flags.without_effect.warning().filter(|_| !quiet) {
+        output::remark(&warning);
+    }
     let builder = session.builder_for(flags.jobs)?;
     // From the first look at a base until the image has its names.
     let _in_use = builder.store.use_lock()?;
@@ -146,7 +149,8 @@ impl Job<'_> {
         diagnostics.extend(lowered.diagnostics);
         self.tell(&diagnostics);
         let findings = self.findings(&diagnostics);
-        let Some(plan) = lowered.plan else { return Err(findings.into_error()) };
+        let Some(mut plan) = lowered.plan else { return Err(findings.into_error()) };
+        plan.graph.add_hosts(&options::hosts(&self.flags.hosts));
         drop(self.warnings.set(findings.warnings()));
         // Most builds need not know what they were made of.
         let planned = self.results.needs_capture().then(|| (plan.clone(), bases.clone()));

@@ -10,6 +10,7 @@ use super::source::BuildSource;
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::flags::build::BuildFlags;
+use crate::flags::hosts::HostSpec;
 use crate::session::{Session, host_platform};
 
 /// The variable that dates a reproducible build; given on to the build when it is set, as buildx does.
@@ -71,13 +72,18 @@ fn labels(given: &[String]) -> Result<Vec<(String, String)>, CliError> {
     given.iter().map(label).collect()
 }
 
+/// The hosts that commands know beside this machine's, address and name.
+pub(super) fn hosts(given: &[HostSpec]) -> Vec<(String, String)> {
+    given.iter().map(|host| (host.address.to_string(), host.name.clone())).collect()
+}
+
 /// The network of RUN; the default is the host's.
 fn network(mode: Option<&str>) -> Result<Network, CliError> {
     match mode {
         None | Some("" | "default" | "host") => Ok(Network::Host),
         Some("none") => Ok(Network::None),
         Some(other) => Err(CliError::usage_with_hint(
-            format!("--network={other} is not supported yet"),
+            format!("--network={other} is no network of a build"),
             "it may be default, host or none",
         )),
     }
