@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::buildkit::BuildKit;
 use crate::measure::{Measured, family, measure};
 use crate::support::peer::{Containers, Docker, PODMAN_RUN};
 use crate::support::registry::Registry;
@@ -39,12 +40,8 @@ pub fn all(disk: &Path, registry: &str) -> Vec<Box<dyn Builder>> {
         all.push(Box::new(Buildah::new(&disk.join(format!("buildah-{number}")), &program)));
     }
     if let (Some(daemon), Some(client)) = (on_path("buildkitd").pop(), on_path("buildctl").pop()) {
-        all.push(Box::new(crate::buildkit::BuildKit::start(
-            &disk.join("buildkit"),
-            &daemon,
-            &client,
-            registry,
-        )));
+        all.push(Box::new(BuildKit::kiln(&disk.join("kiln-serve"), &client, registry)));
+        all.push(Box::new(BuildKit::start(&disk.join("buildkit"), &daemon, &client, registry)));
     }
     all
 }

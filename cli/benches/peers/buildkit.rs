@@ -1,4 +1,5 @@
-//! A BuildKit that is newer than Debian's: `buildkitd` and `buildctl`, where PATH has them.
+//! A BuildKit that is newer than Debian's: `buildkitd` and `buildctl`, where PATH has them; and kiln in that daemon's place, with
+//! the same client.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,37 +13,59 @@ use crate::support::tool::{run, tool_at};
 
 /// A running daemon and its client.
 pub struct BuildKit {
-    daemon: Daemon,
+    /// Nothing while it is being started again.
+    daemon: Option<Daemon>,
     client: PathBuf,
     name: String,
     directory: PathBuf,
     last: PathBuf,
+    /// kiln under the daemon's name. It keeps images that have names, whatever is pruned.
+    is_kiln: bool,
 }
 
 impl BuildKit {
     /// Starts the daemon with its state in `directory`; `registry` may be talked to without TLS.
     pub fn start(directory: &Path, daemon: &Path, client: &Path, registry: &str) -> BuildKit {
         fs::create_dir_all(directory).expect("the disk is writable");
-        let config = directory.join("buildkitd.toml");
-        fs::write(&config, format!("[registry.\"{registry}\"]\nhttp = true\n"))
+        fs::write(directory.join("buildkitd.toml"), format!("[registry.\"{registry}\"]\nhttp = true\n"))
             .expect("the disk is writable");
-        let mut command = tool_at(daemon);
-        command.arg("--config").arg(config).arg("--root").arg(directory.join("root"));
-        command.arg("--addr").arg(address(directory));
+        let program = directory.join("buildkitd");
+        std::os::unix::fs::symlink(daemon, &program).expect("the disk is writable");
+        let mut started = BuildKit {
+            daemon: None,
+            client: client.to_owned(),
+            name: format!("buildkit {}", version(client)),
+            directory: directory.to_owned(),
+            last: PathBuf::new(),
+            is_kiln: false,
+        };
+        started.serve();
+        started
+    }
+
+    /// The same with kiln, as built by this workspace, in place of the daemon.
+    pub fn kiln(directory: &Path, client: &Path, registry: &str) -> BuildKit {
+        let started = Self::start(directory, Path::new(env!("CARGO_BIN_EXE_kiln")), client, registry);
+        BuildKit { name: "kiln serve".to_owned(), is_kiln: true, ..started }
+    }
+
+    fn serve(&mut self) {
+        let mut command = tool_at(&self.directory.join("buildkitd"));
+        command.arg("--config").arg(self.directory.join("buildkitd.toml"));
+        command.arg("--root").arg(self.root()).arg("--addr").arg(address(&self.directory));
         command.args([
             "--oci-worker-net=host",
             "--oci-worker-snapshotter=overlayfs",
             "--containerd-worker=false",
         ]);
-        let (daemon, ()) = Daemon::start(&command, |line| line.contains("running server on").then_some(()));
-        let name = format!("buildkit {}", version(client));
-        BuildKit {
-            daemon,
-            client: client.to_owned(),
-            name,
-            directory: directory.to_owned(),
-            last: PathBuf::new(),
-        }
+        let is_ready =
+            |line: &str| ["running server on", "listening at"].iter().any(|said| line.contains(said));
+        let (daemon, ()) = Daemon::start(&command, move |line| is_ready(line).then_some(()));
+        self.daemon = Some(daemon);
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.join("root")
     }
 
     fn buildctl(&self) -> Command {
@@ -63,7 +86,8 @@ impl BuildKit {
     }
 
     fn measured(&self, command: &Command) -> Measured {
-        measure(command, &family(self.daemon.pid()))
+        let daemon = self.daemon.as_ref().expect("it is running");
+        measure(command, &family(daemon.pid()))
     }
 }
 
@@ -77,6 +101,11 @@ impl Builder for BuildKit {
     }
 
     fn empty(&mut self) {
+        if self.is_kiln {
+            self.daemon = None;
+            fs::remove_dir_all(self.root()).expect("nothing of the store is in use");
+            return self.serve();
+        }
         run(self.buildctl().args(["prune", "--all"])).ok();
     }
 
