@@ -142,7 +142,7 @@ impl OutputAttributes {
         if let Some(dangling) = &self.dangling
             && (names.is_empty() || !dangling.only_nameless)
         {
-            names.push(dangling.name.with_digest(root.clone()));
+            names.push(dangling.name.at_digest(root.clone()));
         }
         names
     }

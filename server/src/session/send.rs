@@ -128,6 +128,9 @@ async fn call<M: prost::Message + Default + 'static>(
 fn describe(request: &mut MetadataMap, output: usize, metadata: &BTreeMap<String, String>) {
     let number = AsciiMetadataKey::from_static("buildkit-attachable-exporter-id");
     request.insert(number, output.into());
+    // All platforms come in one transfer: a client that is to delete what is not among it may do so at its end.
+    let whole = AsciiMetadataKey::from_static("buildkit-exporter-multi-platform");
+    request.insert(whole, AsciiMetadataValue::from_static("1"));
     for (key, value) in metadata {
         let key = AsciiMetadataKey::from_bytes(format!("exporter-md-{key}").as_bytes());
         if let (Ok(key), Ok(value)) = (key, AsciiMetadataValue::try_from(value.as_str())) {
