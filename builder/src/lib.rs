@@ -17,6 +17,7 @@ mod error;
 pub mod event;
 mod fetch;
 mod hint;
+mod hosts;
 pub mod images;
 mod keyring;
 mod patient;

@@ -13,6 +13,7 @@ use kiln_sandbox::{
 use crate::Builder;
 use crate::event::Progress;
 use crate::fetch::{FetchError, Fetcher};
+use crate::hosts;
 use crate::step::lower_directories;
 use crate::step::user::{self, Identity, UserError};
 use crate::task::blocking;
@@ -131,7 +132,7 @@ impl Builder {
             };
             let mut spec = spec(&request, &config, &identity, RunSpec::new(root, args));
             spec.resolv_conf.clone_from(&host.resolv_conf);
-            spec.hosts.clone_from(&host.hosts);
+            spec.hosts = host.hosts.as_deref().map(|hosts| hosts::file(hosts, &spec.hostname, &[]));
             let stdio = if request.terminal { Stdio::Terminal } else { Stdio::Inherit };
             let sandbox = kiln_sandbox::spawn(&spec, stdio)?;
             Ok(Running { sandbox, _changes: changes, _in_use: in_use })

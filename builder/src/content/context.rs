@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kiln_cache::{Key, KeyBuilder, StatIndex, StatKey, Store};
-use kiln_graph::pattern::{DirState, IgnoreMatcher};
+use kiln_graph::pattern::{DirState, IgnoreMatcher, PatternError};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::order::compare_paths;
 use super::walk::{Visit, Visitor, walk};
-use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError, Xattrs, keep};
+use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError, Xattrs, as_text, keep};
 use crate::content::fingerprint;
 
 /// Extra threads in a walk or when hashing buy nothing past this: the kernel's directory locks and the disk are the limit.
@@ -46,10 +46,7 @@ impl Context {
         let matcher = if ignore.is_empty() {
             None
         } else {
-            Some(IgnoreMatcher::new(ignore).map_err(|error| TreeError::Pattern {
-                pattern: ignore.join(" "),
-                message: error.to_string(),
-            })?)
+            Some(IgnoreMatcher::new(ignore).map_err(|error| malformed(ignore, &error))?)
         };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
         Ok(Self {
@@ -75,20 +72,16 @@ impl Context {
         self.root.join(path)
     }
 
-    /// True when the patterns leave `path` out. A name that is not UTF-8 cannot be matched by a pattern.
+    /// True when the patterns leave `path` out.
     fn ignores(&self, path: &Path) -> bool {
-        match (&self.matcher, path.to_str()) {
-            (Some(matcher), Some(path)) => !path.is_empty() && matcher.decide(path).ignored,
-            _ => false,
-        }
+        let path = as_text(path.as_os_str());
+        self.matcher.as_ref().is_some_and(|matcher| !path.is_empty() && matcher.decide(&path).ignored)
     }
 
     /// True when nothing below the directory can be in the context.
     fn prunes(&self, path: &Path) -> bool {
-        match (&self.matcher, path.to_str()) {
-            (Some(matcher), Some(path)) => !path.is_empty() && matcher.may_skip_dir(path),
-            _ => false,
-        }
+        let path = as_text(path.as_os_str());
+        self.matcher.as_ref().is_some_and(|matcher| !path.is_empty() && matcher.may_skip_dir(&path))
     }
 
     /// Whether anything below an ignored directory is taken back in.
@@ -145,10 +138,10 @@ impl Context {
         Ok((parent, path.file_name().unwrap_or(OsStr::new("."))))
     }
 
-    /// What the patterns say of the directory `dir`; `None` if there are no patterns or none can apply.
+    /// What the patterns say of the directory `dir`; `None` if there are none.
     fn state(&self, dir: &Path) -> Option<DirState> {
         let matcher = self.matcher.as_ref()?;
-        dir.iter().try_fold(matcher.root(), |state, name| Some(matcher.enter(&state, name.to_str()?)))
+        Some(dir.iter().fold(matcher.root(), |state, name| matcher.enter(&state, &as_text(name))))
     }
 
     /// Hashes what the index does not know, on several threads, and tells the index.
@@ -194,8 +187,15 @@ impl Context {
     }
 }
 
+/// What is wrong with a list of patterns: with one of them, where that can be said.
+fn malformed(patterns: &[String], error: &PatternError) -> TreeError {
+    let one = patterns.iter().find(|pattern| IgnoreMatcher::new(std::slice::from_ref(pattern)).is_err());
+    let pattern = one.cloned().unwrap_or_else(|| patterns.join(" "));
+    TreeError::Pattern { pattern, message: error.to_string() }
+}
+
 impl Visitor for Context {
-    /// What the patterns say; `None` where none can apply (a name that is not UTF-8 stands above).
+    /// What the patterns say; `None` where there are none.
     type Directory = Option<DirState>;
     /// True beside an item that the patterns leave out, unless something below it is taken back in.
     type Item = (Item, bool);
@@ -207,10 +207,10 @@ impl Visitor for Context {
         path: PathBuf,
         stat: &Stat,
     ) -> Result<Visit<(Item, bool), Option<DirState>>, TreeError> {
-        let name = path.file_name().and_then(OsStr::to_str);
-        let known = self.matcher.as_ref().zip(dir.as_ref()).zip(name);
+        let name = as_text(path.file_name().unwrap_or_default());
+        let known = self.matcher.as_ref().zip(dir.as_ref());
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            let state = known.map(|((matcher, dir), name)| (matcher.enter(dir, name), matcher));
+            let state = known.map(|(matcher, dir)| (matcher.enter(dir, &name), matcher));
             if state.as_ref().is_some_and(|(state, matcher)| matcher.may_skip(state)) {
                 return Ok(Visit::Pass);
             }
@@ -219,7 +219,7 @@ impl Visitor for Context {
             let item = self.item(parent, path, stat)?;
             return Ok(item.map_or(Visit::Pass, |item| Visit::Take((item, ignored), Some(state))));
         }
-        if known.is_some_and(|((matcher, dir), name)| matcher.decide_child(dir, name).ignored) {
+        if known.is_some_and(|(matcher, dir)| matcher.decide_child(dir, &name).ignored) {
             return Ok(Visit::Pass);
         }
         Ok(self.item(parent, path, stat)?.map_or(Visit::Pass, |item| Visit::Take((item, false), None)))
@@ -333,10 +333,7 @@ impl Tree for Context {
     }
 
     fn why_missing(&self, path: &Path) -> Missing {
-        let rule = match (&self.matcher, path.to_str()) {
-            (Some(matcher), Some(path)) => Some(matcher.decide(path)),
-            _ => None,
-        };
+        let rule = self.matcher.as_ref().map(|matcher| matcher.decide(&as_text(path.as_os_str())));
         let exists = std::fs::symlink_metadata(self.full(path)).is_ok();
         match rule.filter(|decision| exists && decision.ignored).and_then(|decision| decision.rule) {
             Some(rule) => {

@@ -11,8 +11,11 @@ pub(crate) mod select;
 pub(crate) mod snapshot;
 mod walk;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use kiln_cache::StatKey;
@@ -22,6 +25,18 @@ pub(crate) type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// SHA-256 of what an item holds: see [`Tree::fingerprints`].
 pub(crate) type Fingerprint = [u8; 32];
+
+/// A path, or a name, as patterns see it: each byte that is no part of a character is one character that none of them
+/// names, but that wildcards match.
+pub(crate) fn as_text(path: &OsStr) -> Cow<'_, str> {
+    if let Some(text) = path.to_str() {
+        return Cow::Borrowed(text);
+    }
+    let chunks = path.as_bytes().utf8_chunks();
+    let texts = chunks
+        .flat_map(|chunk| std::iter::once(chunk.valid()).chain(chunk.invalid().iter().map(|_| "\u{fffd}")));
+    Cow::Owned(texts.collect())
+}
 
 /// What kind of file an [`Item`] is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +158,11 @@ pub(crate) fn keep(items: Vec<Item>, mut ignored: impl FnMut(&Item) -> bool) -> 
 pub enum Missing {
     /// There is no such file.
     Absent,
+    /// It is a symbolic link, and what it leads to is not there.
+    Link {
+        /// What the link says.
+        target: PathBuf,
+    },
     /// It exists, but an ignore pattern leaves it out.
     Ignored {
         /// The pattern.

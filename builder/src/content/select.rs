@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use self::quick::Stats;
 pub(crate) use self::transfer::transfer as select_transfer;
 use super::resolve::{Found, Unresolved, resolve};
-use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError, fingerprint};
+use super::{Fingerprint, Item, ItemKind, Missing, Tree, TreeError, as_text, fingerprint};
 
 /// One match of a source pattern.
 #[derive(Debug)]
@@ -218,8 +218,19 @@ fn not_found(tree: &dyn Tree, pattern: &str, followed: &Path, path: &Path) -> Se
     SelectError::NotFound {
         pattern: pattern.to_owned(),
         place: Place::Unknown,
-        missing: tree.why_missing(followed),
+        missing: match tree.why_missing(followed) {
+            Missing::Absent => link(tree, path).unwrap_or(Missing::Absent),
+            other => other,
+        },
         similar: similar(tree, path),
+    }
+}
+
+/// That `path` is a link, if it is one.
+fn link(tree: &dyn Tree, path: &Path) -> Option<Missing> {
+    match tree.find(&follow(tree, path, false).ok()?).ok()??.kind {
+        ItemKind::Symlink { target } => Some(Missing::Link { target }),
+        _ => None,
     }
 }
 
@@ -233,7 +244,7 @@ fn contents(tree: &dyn Tree, top: &Item, excludes: Option<&IgnoreMatcher>) -> Re
 
 fn excluded(excludes: Option<&IgnoreMatcher>, relative: &Path) -> bool {
     let Some(matcher) = excludes else { return false };
-    relative.to_str().is_some_and(|path| matcher.decide(path).ignored)
+    matcher.decide(&as_text(relative.as_os_str())).ignored
 }
 
 /// Follows symlinks beneath the tree's root.
@@ -264,9 +275,9 @@ fn expand(tree: &dyn Tree, pattern: &str) -> Result<Vec<PathBuf>, TreeError> {
                 continue;
             }
             let children = tree.children(dir)?.into_iter().map(|item| item.path);
-            next.extend(children.filter(|path| {
-                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| glob.matches(name))
-            }));
+            next.extend(
+                children.filter(|path| path.file_name().is_some_and(|name| glob.matches(&as_text(name)))),
+            );
         }
         found = next;
     }
@@ -297,7 +308,8 @@ fn similar(tree: &dyn Tree, path: &Path) -> Option<String> {
         .filter(|item| item.path.file_name() != path.file_name())
         .filter_map(|item| item.path.to_str().zip(item.path.file_name()?.to_str()))
         .map(|(path, name)| (distance(&wanted, &name.to_lowercase()), path))
-        .filter(|(distance, _)| *distance <= (wanted.len() / 3).max(1))
+        // Of a name that is one letter long, another letter is no neighbour.
+        .filter(|(distance, _)| *distance <= (wanted.len() / 3).max(1) && *distance < wanted.len())
         .min()
         .map(|(_, path)| path.to_owned())
 }

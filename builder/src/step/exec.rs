@@ -17,6 +17,7 @@ use super::{lower_directories, user};
 use crate::device::{Devices, Edits};
 use crate::error::StepError;
 use crate::event::{Step, Stream};
+use crate::hosts;
 use crate::task::blocking;
 
 /// How many of a command's last lines an error repeats.
@@ -171,21 +172,6 @@ fn is_success(op: &Exec, code: i32) -> bool {
     if codes.is_empty() { code == 0 } else { codes.contains(&code) }
 }
 
-/// The machine's hosts and those of the step.
-fn hosts(op: &Exec, host: &Host) -> Option<Vec<u8>> {
-    if op.rules.hosts.is_empty() {
-        return host.hosts.clone();
-    }
-    let mut hosts = host.hosts.clone().unwrap_or_default();
-    if !hosts.is_empty() && !hosts.ends_with(b"\n") {
-        hosts.push(b'\n');
-    }
-    for (address, name) in &op.rules.hosts {
-        hosts.extend_from_slice(format!("{address}\t{name}\n").as_bytes());
-    }
-    Some(hosts)
-}
-
 fn is_dropped(killed: &Mutex<Killed>) -> bool {
     killed.lock().unwrap_or_else(PoisonError::into_inner).dropped
 }
@@ -205,6 +191,11 @@ fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host, prepared:
     if !env.iter().any(|(name, _)| name == "HOME") {
         env.push(("HOME".to_owned(), identity.home.clone().unwrap_or_else(|| "/".to_owned())));
     }
+    let hostname = op.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
+    let base = match &host.hosts {
+        None if op.rules.hosts.is_empty() => None,
+        base => Some(base.as_deref().unwrap_or_default()),
+    };
     RunSpec {
         env,
         cwd: op.cwd.clone(),
@@ -212,14 +203,14 @@ fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host, prepared:
         uid: identity.ids.uid,
         gid: identity.ids.gid,
         groups: identity.groups.clone(),
-        hostname: op.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
         network: match op.network {
             Network::Host => kiln_sandbox::Network::Host,
             Network::None => kiln_sandbox::Network::None,
         },
         mounts: std::mem::take(&mut prepared.mounts),
         resolv_conf: host.resolv_conf.clone(),
-        hosts: hosts(op, host),
+        hosts: base.map(|base| hosts::file(base, &hostname, &op.rules.hosts)),
+        hostname,
         stdin: Stdin::Null,
         privileged: op.security == Security::Insecure,
         read_only_root: op.rules.root == RootChanges::Refused,

@@ -107,7 +107,7 @@ impl StageLowering<'_, '_> {
         Ok(CopySource::Inline { name: heredoc.name.clone(), data: data.into_bytes() })
     }
 
-    /// The absolute destination, with a slash at its end if it is a directory. Several sources need one.
+    /// The absolute destination, with a slash at its end if it is a directory. Several sources should have one.
     fn destination(&mut self, written: &str, sources: usize, request: &Request<'_>) -> String {
         let is_directory = path::names_directory(written);
         if sources > 1 && !is_directory {
@@ -117,10 +117,12 @@ impl StageLowering<'_, '_> {
             );
             let warning =
                 Diagnostic::warning("destination-not-a-directory", message, request.destination.span);
-            self.report(warning.with_help(format!("write `{written}/`; it is taken as a directory")));
+            self.report(warning.with_help(format!(
+                "write `{written}/`: unless it is a directory already, each file takes the place of the one before it"
+            )));
         }
         let mut destination = path::resolve(&self.state.cwd, written);
-        if (is_directory || sources > 1) && !destination.ends_with('/') {
+        if is_directory && !destination.ends_with('/') {
             destination.push('/');
         }
         destination

@@ -1,4 +1,3 @@
-# docker differs: several*: BuildKit copies one file over the other, kiln takes a name for several files for a directory
 ARG REGISTRY
 FROM ${REGISTRY}/busybox
 COPY one.txt/ /slash

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use kiln_graph::pattern::{IgnoreMatcher, has_wildcard};
 
 use super::{Match, SelectError, excluded, existing, follow, not_found, paths, pattern_error, unescape};
-use crate::content::{Item, Tree, TreeError, keep};
+use crate::content::{Item, Tree, TreeError, as_text, keep};
 
 /// The matches of `pattern` below each directory that `pivot` names. Nothing is matched without an error only if one
 /// of the two has wildcards.
@@ -67,12 +67,8 @@ impl Included {
     }
 
     fn takes(&self, relative: &Path) -> bool {
-        match (&self.matcher, relative.to_str()) {
-            (None, _) => true,
-            (Some(matcher), Some(path)) => matcher.decide(path).ignored,
-            // As in an ignore file, a name that is not UTF-8 is matched by no pattern.
-            (Some(_), None) => false,
-        }
+        let path = as_text(relative.as_os_str());
+        self.matcher.as_ref().is_none_or(|matcher| matcher.decide(&path).ignored)
     }
 }
 

@@ -10,7 +10,7 @@ use kiln_graph::pattern::IgnoreMatcher;
 use sha2::{Digest as _, Sha256};
 
 use super::{Match, SelectError, Selection, digest, expand, follow, not_found, pattern_error};
-use crate::content::{Tree, TreeError, keep};
+use crate::content::{Tree, TreeError, as_text, keep};
 
 /// Selects the source of `action` from `tree`.
 pub(crate) fn transfer(tree: &dyn Tree, action: &Transfer) -> Result<Selection, SelectError> {
@@ -29,8 +29,8 @@ pub(crate) fn transfer(tree: &dyn Tree, action: &Transfer) -> Result<Selection, 
         let below = if top.is_dir() { tree.below(&top.path)? } else { Vec::new() };
         let below = keep(below, |item| {
             let relative = item.path.strip_prefix(&top.path).unwrap_or(&item.path);
-            let matches =
-                |matcher: &IgnoreMatcher| relative.to_str().is_some_and(|path| matcher.decide(path).ignored);
+            let path = as_text(relative.as_os_str());
+            let matches = |matcher: &IgnoreMatcher| matcher.decide(&path).ignored;
             include.as_ref().is_some_and(|include| !matches(include)) || exclude.as_ref().is_some_and(matches)
         });
         let name = path.file_name().unwrap_or_default().to_owned();

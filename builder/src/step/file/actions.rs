@@ -13,7 +13,7 @@ use kiln_graph::pattern::{Glob, has_wildcard};
 
 use super::FileError;
 use super::delta::{Body, Change, Delta, Existing};
-use crate::content::{ItemKind, TreeError, Xattrs};
+use crate::content::{ItemKind, TreeError, Xattrs, as_text};
 use crate::step::user::{self, Ids};
 
 /// Writes a file.
@@ -118,7 +118,7 @@ fn expand(delta: &Delta<'_>, pattern: &str) -> Result<Vec<PathBuf>, FileError> {
         })?;
         let mut next = Vec::new();
         for dir in &found {
-            let matches = |name: &OsString| name.to_str().is_some_and(|name| glob.matches(name));
+            let matches = |name: &OsString| glob.matches(&as_text(name));
             next.extend(delta.names(dir)?.into_iter().filter(matches).map(|name| dir.join(name)));
         }
         found = next;

@@ -1,7 +1,7 @@
 //! COPY and ADD: where each selected file lands.
 //!
-//! The rules are Docker's. A destination that ends in `/`, is an existing directory, or takes several
-//! sources is a directory. The contents of a source directory are copied, not the directory itself. A
+//! The rules are Docker's. A destination that ends in `/` or is an existing directory is a directory; where it is none,
+//! the last of several files is what stands there. The contents of a source directory are copied, not the directory itself. A
 //! directory that the copy has to make, the destination itself too, gets the copied owner and mode 0755 (or the permissions
 //! of an octal `--chmod`), an existing one that is the destination itself keeps its metadata, one below it takes the source's. Symlinks in the destination path
 //! are followed beneath the root; a file that stands in the way of a file is replaced.
@@ -122,7 +122,7 @@ impl Copying<'_> {
         name: &std::ffi::OsStr,
         is_dir: bool,
     ) -> Result<PathBuf, FileError> {
-        if self.action.destination.ends_with('/') || self.action.sources.len() > 1 {
+        if self.action.destination.ends_with('/') {
             self.make_destination(delta)?;
         }
         let mut path = delta.resolve(self.action.destination.as_ref())?;

@@ -1,5 +1,6 @@
 //! What stands where files are copied to: directories that are made, and what gives way to an archive.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
@@ -45,6 +46,24 @@ fn a_link_that_leads_nowhere_is_not_suggested_for_itself() {
     symlink("nowhere", bench.context.join("link")).unwrap();
     let error = bench.try_execute(vec![FileAction::Copy(copy(&["link"], "/x"))], &[]).unwrap_err();
     assert!(matches!(error, FileError::Select(SelectError::NotFound { similar: None, .. })), "{error}");
+}
+
+#[test]
+fn wildcards_match_names_that_are_no_text() {
+    let bench = Bench::new();
+    let name = std::ffi::OsStr::from_bytes(b"n\xff");
+    fs::write(bench.context.join(name), "n").unwrap();
+    let is_there = |sources: &[&str], ignore: &[&str]| {
+        let info = bench.try_execute(vec![FileAction::Copy(copy(sources, "/u/"))], ignore).unwrap();
+        bench.store.layers().tree(&info.diff_id).unwrap().unwrap().join("u").join(name).exists()
+    };
+    for pattern in ["n*", "n?", "[^a]?", "."] {
+        assert!(is_there(&[pattern], &[]), "{pattern}");
+    }
+    for pattern in ["*", "**", "n*", "n?"] {
+        assert!(!is_there(&["."], &[pattern]), "{pattern}");
+    }
+    assert!(is_there(&["."], &["*", "!n?"]));
 }
 
 /// An archive of `tree`, unpacked into `/`.
