@@ -262,7 +262,11 @@ impl Client {
     }
 
     fn session(&self, reference: &Reference) -> Arc<Session> {
-        let registry = reference.registry();
+        self.session_with(reference.registry())
+    }
+
+    /// The session with a registry (`host[:port]`).
+    pub(crate) fn session_with(&self, registry: &str) -> Arc<Session> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = sessions.get(registry) {
             return Arc::clone(session);

@@ -13,6 +13,9 @@ use crate::reference::DEFAULT_REGISTRY;
 /// The host that serves docker.io's images.
 const DEFAULT_REGISTRY_HOST: &str = "registry-1.docker.io";
 
+/// Names of servers that stand for docker.io in files and scripts.
+const HUB_NAMES: [&str; 2] = [DEFAULT_REGISTRY, "index.docker.io"];
+
 /// Scheme of a connection without TLS.
 pub(crate) const HTTP: &str = "http";
 /// Scheme of a connection with TLS.
@@ -21,6 +24,18 @@ pub(crate) const HTTPS: &str = "https";
 /// The host (with its port, if it has one) that answers for a registry's name.
 pub(crate) fn host_of(registry: &str) -> &str {
     if registry == DEFAULT_REGISTRY { DEFAULT_REGISTRY_HOST } else { registry }
+}
+
+/// The registry that a user means by a server's name, which docker takes with a scheme and a path too: `host[:port]`;
+/// nothing if that is no host.
+pub fn registry_of(server: &str) -> Option<&str> {
+    let bare = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://")).unwrap_or(server);
+    let host = bare.split('/').next().unwrap_or_default();
+    if HUB_NAMES.contains(&host) {
+        return Some(DEFAULT_REGISTRY);
+    }
+    let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c));
+    (is_host && base_url(HTTPS, host).is_ok()).then_some(host)
 }
 
 /// A registry's API root.
@@ -102,6 +117,26 @@ mod tests {
         assert_eq!(url("docker.io").as_str(), "https://registry-1.docker.io/v2/");
         assert_eq!(base_url(HTTP, "localhost:5000").unwrap().as_str(), "http://localhost:5000/v2/");
         assert_eq!(url("[::1]:5000").as_str(), "https://[::1]:5000/v2/");
+    }
+
+    #[test]
+    fn a_server_may_be_named_as_docker_takes_it() {
+        for (server, registry) in [
+            ("r.example", "r.example"),
+            ("https://r.example:5000/v2/", "r.example:5000"),
+            ("http://[::1]:5000", "[::1]:5000"),
+            ("ghcr.io/owner", "ghcr.io"),
+            ("registry", "registry"),
+            ("docker.io", "docker.io"),
+            ("https://index.docker.io/v1/", "docker.io"),
+        ] {
+            assert_eq!(registry_of(server), Some(registry), "{server}");
+        }
+        for server in
+            ["", "https://", "/", "me@r.example", "r.example:port", "r example", "a?b", "$HOST", "é"]
+        {
+            assert_eq!(registry_of(server), None, "{server}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! offers the decisions that callers make: temporary or not, not found or not, and a hint. Archives have
 //! their own error type.
 
+mod connection;
 mod status;
 
 use std::path::PathBuf;
@@ -17,8 +18,9 @@ use crate::digest::VerifyError;
 use crate::document::DocumentError;
 use crate::platform::PlatformError;
 use crate::reference::ReferenceError;
+pub use connection::ConnectionError;
 pub(crate) use status::redact;
-pub use status::{RegistryDiagnostic, StatusError};
+pub use status::{LoginUse, RegistryDiagnostic, StatusError};
 
 /// Any failure of the client.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +42,11 @@ pub enum RegistryError {
     Connect {
         /// Host and port.
         host: String,
+        /// The proxy that was to lead there, without secrets.
+        proxy: Option<String>,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: ConnectionError,
     },
     /// The connection broke or timed out while a request was under way.
     #[error("{method} {url}: the connection failed")]
@@ -53,7 +57,7 @@ pub enum RegistryError {
         url: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: ConnectionError,
     },
     /// Nothing came or went for too long.
     #[error("{method} {url}: nothing was heard for {} s", limit.as_secs())]
@@ -181,11 +185,24 @@ impl RegistryError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Stalled { .. } | Self::Truncated { .. } => true,
-            Self::Connect { source, .. } => is_reset(source),
+            Self::Connect { source, .. } => is_reset(source.inner()),
             Self::Status(error) => error.is_temporary(),
             Self::Auth { source, .. } => source.is_temporary(),
             _ => false,
         }
+    }
+
+    /// Whether nobody was there in time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.is_timeout())
+    }
+
+    /// The same, if no connection could be made: it was to lead through that proxy.
+    pub(crate) fn through(mut self, by: Option<String>) -> Self {
+        if let Self::Connect { proxy, .. } = &mut self {
+            *proxy = by;
+        }
+        self
     }
 
     /// Whether the registry says that the image, the blob or the repository is not there.
@@ -220,7 +237,10 @@ impl RegistryError {
         match self {
             Self::Status(error) => error.hint(),
             Self::Auth { host, source } => source.hint(host),
-            Self::Connect { host, source } => Some(connect_hint(host, source)),
+            Self::Connect { host, proxy, source } => {
+                Some(connect_hint(host, proxy.as_deref(), source.inner()))
+            }
+            Self::Transport { source, .. } if is_no_tls(source.inner()) => Some(NO_TLS.to_owned()),
             Self::NoPlatform { available, .. } if !available.is_empty() => {
                 Some(format!("choose one with --platform, for example --platform={}", available[0]))
             }
@@ -232,19 +252,36 @@ impl RegistryError {
     }
 }
 
-fn connect_hint(host: &str, error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("{host} did not answer in time: check the network and the proxy settings");
-    }
-    if error.is_dns() {
-        return format!("the name {host} cannot be resolved: check its spelling and the network");
+fn connect_hint(host: &str, proxy: Option<&str>, error: &reqwest::Error) -> String {
+    if is_no_tls(error) {
+        return NO_TLS.to_owned();
     }
     if chain(error).any(|cause| cause.downcast_ref::<rustls::Error>().is_some()) {
         return format!(
             "the TLS certificate of {host} is not trusted: add its CA as certs.d/{host}/ca.crt, or name the host as an insecure registry"
         );
     }
+    if let Some(proxy) = proxy {
+        return format!(
+            "connections to {host} lead through the proxy {proxy}: check that it answers, or name the host in NO_PROXY"
+        );
+    }
+    if error.is_timeout() {
+        return format!("{host} did not answer in time: check the network and the proxy settings");
+    }
+    if error.is_dns() {
+        return format!("the name {host} cannot be resolved: check its spelling and the network");
+    }
     format!("check that a registry listens on {host}")
+}
+
+/// Said where something else than TLS answers.
+const NO_TLS: &str =
+    "what answers there does not speak TLS: if it is to be plain HTTP, name the host with --insecure-registry";
+
+fn is_no_tls(error: &reqwest::Error) -> bool {
+    let is_no_message = |error: &rustls::Error| matches!(error, rustls::Error::InvalidMessage(_));
+    chain(error).any(|cause| cause.downcast_ref().is_some_and(is_no_message))
 }
 
 /// Whether a connection was made and then lost (as opposed to refused).

@@ -2,8 +2,9 @@
 //!
 //! The nouns ([`Reference`], [`Platform`], [`Document`]) stand apart from the transports: [`Client`] talks
 //! to a registry, [`archive`] reads and writes OCI layouts and docker archives. Everything that enters is
-//! verified against its digest here; nothing is stored here. The only crate that opens sockets. It reads no
-//! environment variable and prints nothing: the command line passes paths and options.
+//! verified against its digest here; nothing is stored here but logins, in docker's configuration file. The only
+//! crate that opens sockets. It reads no environment variable and prints nothing: the command line passes paths
+//! and options.
 
 pub mod archive;
 mod auth;
@@ -14,6 +15,7 @@ mod document;
 mod download;
 mod endpoint;
 mod error;
+mod login;
 mod platform;
 mod push;
 mod reference;
@@ -26,7 +28,7 @@ pub mod testing;
 mod transport;
 mod upload;
 
-pub use auth::{AuthError, Login, LoginAnswer, Logins};
+pub use auth::{AuthError, Keeper, Login, LoginAnswer, Logins, StoredLogins};
 pub use blob::BlobReader;
 pub use client::{Client, ClientOptions, HostOptions, Proxies};
 pub use digest::{Verifier, VerifyError, sha256, verify};
@@ -35,7 +37,10 @@ pub use document::{
     Document, DocumentError, MAX_DOCUMENT, Manifest, ManifestOrIndex, is_index, is_manifest,
 };
 pub use download::{DownloadError, DownloadSink, Downloaded, Validators};
-pub use error::{CertificateError, RegistryDiagnostic, RegistryError, StatusError};
+pub use endpoint::registry_of;
+pub use error::{
+    CertificateError, ConnectionError, LoginUse, RegistryDiagnostic, RegistryError, StatusError,
+};
 pub use oci_spec::image::{Descriptor, Digest, MediaType};
 pub use platform::{Platform, PlatformError};
 pub use push::PushOutcome;

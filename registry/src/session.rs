@@ -110,8 +110,8 @@ impl Session {
             Ok(Some(base)) => return Ok(base),
             Ok(None) => None,
             // Nobody is there; the other scheme would be answered by nobody either, or be a downgrade.
-            Err(RegistryError::Connect { source, host }) if first == HTTP || source.is_timeout() => {
-                return Err(RegistryError::Connect { source, host });
+            Err(error @ RegistryError::Connect { .. }) if first == HTTP || error.is_timeout() => {
+                return Err(error);
             }
             Err(error) => Some(error),
         };
@@ -170,7 +170,8 @@ impl Session {
                     trusted = trusted && is_same_origin(&url, &own);
                 }
                 _ => {
-                    let error = to_status_error(&call.method, &url, response).await;
+                    let mut error = to_status_error(&call.method, &url, response).await;
+                    error.login = self.login_use(authorization.as_deref()).await;
                     return Err(RegistryError::Status(Box::new(error)));
                 }
             }
@@ -224,7 +225,7 @@ impl Session {
             Payload::Blob(upload) => {
                 upload.take_failure().unwrap_or_else(|| failed(&call.method, url, source))
             }
-            _ => failed(&call.method, url, source),
+            _ => failed(&call.method, url, source).through(self.shared.transport.proxy(url)),
         })
     }
 

@@ -12,7 +12,7 @@ use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, Url, redirec
 
 use crate::client::{ClientOptions, HostOptions};
 use crate::endpoint::{HTTPS, host_of, is_insecure, is_loopback};
-use crate::error::{CertificateError, RegistryError};
+use crate::error::{CertificateError, RegistryError, redact};
 
 /// How a connection is made; each has its own client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,6 +55,23 @@ impl Transport {
         let client = self.make(&way, url)?;
         clients.insert(way, client.clone());
         Ok(client)
+    }
+
+    /// The proxy that leads to a URL, without secrets.
+    pub(crate) fn proxy(&self, url: &Url) -> Option<String> {
+        let proxies = &self.options.proxies;
+        let proxy = if url.scheme() == HTTPS { &proxies.https } else { &proxies.http };
+        let proxy = proxy.as_deref().filter(|proxy| !proxy.is_empty() && !is_loopback(url))?;
+        let host = url.host_str()?;
+        let is_exempt = |name: &str| {
+            let name = name.trim().trim_start_matches("*.").trim_start_matches('.');
+            name == "*" || host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
+        };
+        if proxies.none_for.as_deref().is_some_and(|names| names.split(',').any(is_exempt)) {
+            return None;
+        }
+        let written = if proxy.contains("://") { proxy.to_owned() } else { format!("http://{proxy}") };
+        Url::parse(&written).ok().map(|proxy| redact(&proxy))
     }
 
     fn way(&self, url: &Url) -> Way {

@@ -50,10 +50,8 @@ impl std::fmt::Debug for Entry {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct File {
-    #[serde(default)]
-    auths: BTreeMap<String, Entry>,
-    #[serde(default)]
-    cred_helpers: BTreeMap<String, String>,
+    auths: Option<BTreeMap<String, Entry>>,
+    cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
 }
 
@@ -67,13 +65,17 @@ impl DockerConfig {
         }
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, AuthError> {
+    /// Takes the file's content; an empty file has no logins, as for docker.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, AuthError> {
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self { path: path.to_owned(), ..Self::default() });
+        }
         let file: File = serde_json::from_slice(bytes)
             .map_err(|source| AuthError::ConfigParse { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
-            auths: file.auths,
-            helpers: file.cred_helpers,
+            auths: file.auths.unwrap_or_default(),
+            helpers: file.cred_helpers.unwrap_or_default(),
             store: file.creds_store.filter(|store| !store.is_empty()),
         })
     }
@@ -92,9 +94,14 @@ impl DockerConfig {
     }
 
     /// The helper that keeps a registry's login.
-    fn helper(&self, registry: &str) -> Option<&str> {
+    pub(super) fn helper(&self, registry: &str) -> Option<&str> {
         let special = self.helpers.iter().find(|(key, _)| is_same_host(key, registry)).map(|(_, name)| name);
         special.or(self.store.as_ref()).map(String::as_str)
+    }
+
+    /// Whether the file itself has an entry for a registry.
+    pub(super) fn has_entry(&self, registry: &str) -> bool {
+        self.entry(registry).is_some()
     }
 
     /// The stored login: by its exact key, else by the key's host.
@@ -130,12 +137,12 @@ impl DockerConfig {
 }
 
 /// The name under which docker stores a registry's login.
-fn server_key(registry: &str) -> &str {
+pub(super) fn server_key(registry: &str) -> &str {
     if registry == DEFAULT_REGISTRY { HUB_KEY } else { registry }
 }
 
 /// Whether a key of the file means `registry`.
-fn is_same_host(key: &str, registry: &str) -> bool {
+pub(super) fn is_same_host(key: &str, registry: &str) -> bool {
     let host = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let host = host.split('/').next().unwrap_or_default();
     host == registry || (registry == DEFAULT_REGISTRY && HUB_HOSTS.contains(&host))

@@ -7,8 +7,10 @@
 
 mod challenge;
 pub(crate) mod config;
+mod edit;
 mod helper;
 mod logins;
+mod store;
 mod token;
 
 use std::collections::HashMap;
@@ -21,11 +23,12 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 
 pub use logins::{Answer as LoginAnswer, Login, Logins};
+pub use store::{Keeper, StoredLogins};
 
 pub(crate) use challenge::{Challenge, parse as parse_challenges};
 pub(crate) use token::{Scope, Token, TokenRequest};
 
-use crate::error::StatusError;
+use crate::error::{LoginUse, StatusError};
 
 /// Why a login failed.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,15 @@ pub enum AuthError {
         #[source]
         source: serde_json::Error,
     },
+    /// Docker's configuration file cannot be written.
+    #[error("cannot write {}", path.display())]
+    ConfigWrite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A stored login is not `user:password` in base64.
     #[error("the login of `{entry}` in {} is damaged", path.display())]
     ConfigEntry {
@@ -149,8 +161,10 @@ impl AuthError {
             Self::HelperStart { program, .. } => Some(format!(
                 "install {program}, or remove it from credsStore and credHelpers in docker's config.json"
             )),
-            Self::ConfigEntry { .. } => Some(format!("log in again: docker login {host}")),
-            error if error.is_refused() => Some(format!("log in first: docker login {host}")),
+            Self::ConfigEntry { .. } => Some(format!("log in again: kiln login {host}")),
+            Self::NoCredential => Some(LoginUse { host: host.to_owned(), shown: false }.hint()),
+            Self::Refused => Some(LoginUse { host: host.to_owned(), shown: true }.hint()),
+            Self::TokenStatus { source } if self.is_refused() => source.login.as_ref().map(LoginUse::hint),
             _ => None,
         }
     }
@@ -226,6 +240,11 @@ impl Authority {
             Some(Credential::Basic { username, password }) if self.basic => Some(basic(username, password)),
             _ => self.tokens.get(scope).and_then(|token| token.header(now)),
         }
+    }
+
+    /// Whether there is anything to prove who the user is with.
+    pub(crate) fn has_login(&self) -> bool {
+        !matches!(self.credential, None | Some(Credential::None))
     }
 
     /// Takes the credential that was looked up.

@@ -19,6 +19,29 @@ pub struct StatusError {
     pub diagnostics: Vec<RegistryDiagnostic>,
     /// How long the registry asks to wait.
     pub retry_after: Option<Duration>,
+    /// What the request said about who sent it, where a registry asked for that and was given what it asked for.
+    pub login: Option<LoginUse>,
+}
+
+/// Whether a login was shown to a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginUse {
+    /// The registry.
+    pub host: String,
+    /// False where there was none to be shown.
+    pub shown: bool,
+}
+
+impl LoginUse {
+    /// What the user can do where it did not suffice.
+    pub(crate) fn hint(&self) -> String {
+        let host = &self.host;
+        if self.shown {
+            format!("the stored login was refused; log in again: kiln login {host}")
+        } else {
+            format!("log in first: kiln login {host}")
+        }
+    }
 }
 
 /// One entry of the `errors` list in a registry's answer (distribution specification, "Error codes").
@@ -51,13 +74,23 @@ impl fmt::Display for StatusError {
 impl StatusError {
     /// Reads the registry's diagnostics from an answer's body, of which only text and JSON are understood.
     pub(crate) fn new(method: Method, url: &Url, status: StatusCode, body: &[u8]) -> Self {
-        Self { method, url: redact(url), status, diagnostics: diagnostics(body), retry_after: None }
+        Self {
+            method,
+            url: redact(url),
+            status,
+            diagnostics: diagnostics(body),
+            retry_after: None,
+            login: None,
+        }
     }
 
     /// What the user can do about it, where something is known.
     pub(super) fn hint(&self) -> Option<String> {
         match self.status {
-            StatusCode::UNAUTHORIZED => Some("log in to the registry first (docker login)".into()),
+            StatusCode::UNAUTHORIZED => self.login.as_ref().map(|login| {
+                let doubt = if login.shown { "" } else { "; the repository may not exist either" };
+                format!("{}{doubt}", login.hint())
+            }),
             StatusCode::FORBIDDEN => Some("the account that is logged in may not do this".into()),
             StatusCode::NOT_FOUND => Some(
                 "check the name and the tag; a private repository also looks like this without a login"

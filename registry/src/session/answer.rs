@@ -22,9 +22,9 @@ pub(crate) fn failed(method: &Method, url: &Url, source: reqwest::Error) -> Regi
             // Writing to a String cannot fail.
             let _ = write!(host, ":{port}");
         }
-        return RegistryError::Connect { host, source };
+        return RegistryError::Connect { host, proxy: None, source: source.into() };
     }
-    RegistryError::Transport { method: method.clone(), url: redact(url), source }
+    RegistryError::Transport { method: method.clone(), url: redact(url), source: source.into() }
 }
 
 /// An answer that says no.

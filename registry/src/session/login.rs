@@ -13,7 +13,7 @@ use super::{Call, Payload, Session};
 use crate::auth::config::DockerConfig;
 use crate::auth::{AuthError, Credential, Next, Scope, TokenRequest, parse_challenges};
 use crate::endpoint::{HTTP, is_insecure};
-use crate::error::{RegistryError, redact};
+use crate::error::{LoginUse, RegistryError, redact};
 
 /// Longest answer of a token server that is read.
 const MAX_TOKEN: u64 = 256 << 10;
@@ -53,6 +53,14 @@ impl Session {
         }
     }
 
+    /// What is known of the login that a refused request was sent with; nothing if the registry offered no way to log
+    /// in, or is another one that a redirect led to.
+    pub(super) async fn login_use(&self, authorization: Option<&str>) -> Option<LoginUse> {
+        authorization?;
+        let shown = self.authority.lock().await.has_login();
+        Some(LoginUse { host: self.registry.clone(), shown })
+    }
+
     async fn find_credential(&self) -> Result<Credential, RegistryError> {
         if let Some(logins) = &self.shared.logins {
             let asked = logins.login(&self.registry).await;
@@ -85,7 +93,9 @@ impl Session {
             .await
             .map_err(unreachable)?;
         if !response.status().is_success() {
-            let source = to_status_error(&call.method, &request.url, response).await;
+            let mut source = to_status_error(&call.method, &request.url, response).await;
+            let shown = request.authorization.is_some() || request.form.is_some();
+            source.login = Some(LoginUse { host: self.registry.clone(), shown });
             return Err(AuthError::TokenStatus { source: Box::new(source) });
         }
         let body = self.body(&call, response, MAX_TOKEN).await.map_err(unreachable)?;

@@ -79,7 +79,8 @@ pub(super) fn token(
     }
     let scopes: Vec<_> =
         pairs.query_pairs().filter(|(key, _)| key == "scope").map(|(_, value)| value).collect();
-    let token = STANDARD.encode(scopes.join(" "));
+    // Never empty, not even for a login that asks for no scope.
+    let token = STANDARD.encode(format!("{} ", scopes.join(" ")));
     Response::new(format!(r#"{{"token":"{token}","expires_in":300}}"#).into())
 }
 

@@ -1,7 +1,7 @@
 //! Logging in, against a registry that checks.
 
 use kiln_registry::testing::{Fault, Login, TestImage, TestRegistry};
-use kiln_registry::{AuthError, BlobSource, RegistryError};
+use kiln_registry::{AuthError, BlobSource, Login as StoredLogin, RegistryError};
 
 use crate::support::{client, client_with_config, noise, read, reference, text};
 
@@ -85,11 +85,15 @@ async fn a_missing_and_a_wrong_login_are_told_apart() {
     let (basic, _) = registry(Login::Basic("me", "pw")).await;
     let error = client().manifest(&reference(&basic, "a:t")).await.unwrap_err();
     assert!(matches!(error, RegistryError::Auth { source: AuthError::NoCredential, .. }), "{error:?}");
-    assert!(error.is_unauthorized() && error.hint().unwrap().contains("docker login"));
+    assert!(
+        error.is_unauthorized()
+            && error.hint().unwrap().contains(&format!("log in first: kiln login {}", basic.host()))
+    );
 
     let (wrong, _dir) = client_with_config(&config(&basic, r#"{"username":"me","password":"no"}"#));
     let error = wrong.manifest(&reference(&basic, "a:t")).await.unwrap_err();
     assert!(error.is_unauthorized() && text(&error).contains("authentication required"), "{error:?}");
+    assert!(error.hint().unwrap().starts_with("the stored login was refused"), "{error:?}");
 
     let (tokens, _) = registry(Login::Token("me", "pw")).await;
     let (wrong, _dir) = client_with_config(&config(&tokens, r#"{"username":"me","password":"no"}"#));
@@ -97,6 +101,39 @@ async fn a_missing_and_a_wrong_login_are_told_apart() {
     assert!(error.is_unauthorized(), "{error:?}");
     assert!(text(&error).contains("incorrect username or password"), "{error:?}");
     assert!(!text(&error).contains("account=me"), "{error:?}");
+    let hint = error.hint().unwrap();
+    assert_eq!(hint, format!("the stored login was refused; log in again: kiln login {}", tokens.host()));
+    let error = client().manifest(&reference(&tokens, "a:t")).await.unwrap_err();
+    assert!(error.hint().unwrap().starts_with("log in first: kiln login "), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_registry_that_gives_everybody_a_token_and_refuses_them_names_the_login() {
+    let (registry, _) = registry(Login::AnonymousToken).await;
+    let challenge = format!(r#"Bearer realm="http://{}/token",service="test""#, registry.host());
+    let refusal =
+        kiln_registry::testing::Trouble::Status(401, vec![("www-authenticate", challenge)], String::new());
+    registry.order(Fault::always("GET", "/manifests/", refusal));
+    let error = client().manifest(&reference(&registry, "a:t")).await.unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(hint.starts_with("log in first: kiln login ") && hint.contains("may not exist"), "{hint}");
+}
+
+#[tokio::test]
+async fn a_login_is_tried_before_it_is_kept() {
+    let mine = |password: &str| StoredLogin::Basic { username: "me".into(), password: password.into() };
+    for login in [Login::Basic("me", "pw"), Login::Token("me", "pw")] {
+        let (registry, _) = registry(login).await;
+        // What is stored already is of no account.
+        let (client, _dir) = client_with_config(&config(&registry, r#"{"username":"me","password":"pw"}"#));
+        client.verify_login(&registry.host(), mine("pw")).await.unwrap();
+        let error = client.verify_login(&registry.host(), mine("no")).await.unwrap_err();
+        assert!(error.is_unauthorized(), "{error:?}");
+        assert!(!format!("{error:?}{}", text(&error)).contains("pw"), "{error:?}");
+    }
+    let (open, _) = registry(Login::None).await;
+    client().verify_login(&open.host(), mine("any")).await.unwrap();
+    assert!(open.seen().iter().all(|seen| seen.authorization.is_none()));
 }
 
 #[tokio::test]
