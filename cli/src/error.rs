@@ -14,6 +14,8 @@
 //!
 //! Made everywhere in this crate, told by `main` alone.
 
+mod login;
+
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ use kiln_builder::images::ImageError;
 use kiln_builder::{BuildError, CacheExportError, ContextError, RunError};
 use kiln_cache::{CacheMountError, StoreError};
 use kiln_registry::{PlatformError, ReferenceError, RegistryError, StorageError};
+
+pub use login::{LoginError, LoginFailure};
 
 /// The signal of Ctrl-C.
 const INTERRUPT: i32 = 2;
@@ -84,6 +88,9 @@ pub enum CliError {
     /// The registry client could not be made.
     #[error(transparent)]
     Registry(Box<RegistryError>),
+    /// A login was refused, or could not be kept or removed.
+    #[error(transparent)]
+    Login(Box<LoginError>),
     /// A name that cannot be one.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -255,6 +262,7 @@ impl CliError {
                 _ => None,
             },
             Self::Registry(error) => error.hint(),
+            Self::Login(error) => error.hint(),
             Self::Cache(failure) => match &**failure {
                 CacheFailure::Open(error) => error.hint(),
                 CacheFailure::Export(error) => error.hint(),
@@ -311,6 +319,12 @@ impl From<CacheExportError> for CliError {
 impl From<RegistryError> for CliError {
     fn from(error: RegistryError) -> Self {
         Self::Registry(Box::new(error))
+    }
+}
+
+impl From<LoginError> for CliError {
+    fn from(error: LoginError) -> Self {
+        Self::Login(Box::new(error))
     }
 }
 

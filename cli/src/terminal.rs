@@ -1,11 +1,12 @@
-//! The user's terminal in raw mode while a container owns it, and back again whatever happens.
+//! The user's terminal in raw mode while a container owns it, or silent while a password is typed, and back again
+//! whatever happens.
 //!
-//! Used by `crate::commands::run`; `main` installs [`restore_on_panic`].
+//! Used by `crate::commands::run` and `login`; `main` installs [`restore_on_panic`].
 
 use std::io::{IsTerminal, stdin};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// The settings that were found, while they are changed.
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
@@ -17,13 +18,37 @@ pub struct RawMode(());
 impl RawMode {
     /// Switches standard input to raw mode.
     pub fn enter() -> std::io::Result<Self> {
-        let found = tcgetattr(stdin())?;
-        let mut raw = found.clone();
-        raw.make_raw();
-        tcsetattr(stdin(), OptionalActions::Flush, &raw)?;
-        *FOUND.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        change(OptionalActions::Flush, Termios::make_raw)?;
         Ok(Self(()))
     }
+}
+
+/// A terminal at standard input that does not show what is typed, for as long as this lives.
+#[derive(Debug)]
+pub struct Silence(());
+
+impl Silence {
+    /// Stops the echo; what was typed ahead stays.
+    pub fn enter() -> std::io::Result<Self> {
+        change(OptionalActions::Drain, |settings| settings.local_modes.remove(LocalModes::ECHO))?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Changes the settings and keeps those that were found.
+fn change(when: OptionalActions, change: impl FnOnce(&mut Termios)) -> std::io::Result<()> {
+    let found = tcgetattr(stdin())?;
+    let mut settings = found.clone();
+    change(&mut settings);
+    tcsetattr(stdin(), when, &settings)?;
+    *FOUND.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    Ok(())
 }
 
 impl Drop for RawMode {

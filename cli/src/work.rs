@@ -41,6 +41,22 @@ where
     result
 }
 
+/// Does work that may block for as long as a person thinks; a signal that ends kiln leaves it behind.
+pub fn until_answered<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CliError> + Send + 'static,
+) -> Result<T, CliError> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(until_signal(
+        async {
+            let done = tokio::task::spawn_blocking(work).await;
+            done.map_err(std::io::Error::from).map_err(CliError::system("wait for an answer"))?
+        },
+        None,
+    ));
+    runtime.shutdown_background();
+    result
+}
+
 /// Does asynchronous work that ends by itself once `stop` is cancelled, which the first signal does; a second one ends
 /// it at once.
 pub fn until_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, CliError> {

@@ -4,12 +4,15 @@
 //! the exit code or the error that `main` tells.
 
 mod build;
+mod builders;
 mod cache;
 mod destination;
 mod history;
 mod images;
 mod inspect;
 mod load;
+mod login;
+mod logout;
 mod prune;
 mod pull;
 mod push;
@@ -36,6 +39,8 @@ pub fn perform(command: Command, session: &Session) -> Result<u8, CliError> {
         },
         Command::Pull(flags) => pull::perform(&flags, session),
         Command::Push(flags) => push::perform(&flags, session),
+        Command::Login(flags) => login::perform(&flags, session),
+        Command::Logout(flags) => logout::perform(&flags, session),
         Command::Tag(flags) => tag::perform(&flags, session),
         Command::Images(flags) => images::perform(&flags, session),
         Command::Rmi(flags) => remove::perform(&flags, session),
@@ -50,8 +55,10 @@ pub fn perform(command: Command, session: &Session) -> Result<u8, CliError> {
         Command::Serve(flags) => serve::perform(&flags, session),
         Command::Why(flags) => why::perform(&flags, session),
         Command::Version(flags) => version::perform(&flags),
+        Command::Info(flags) => builders::info(&flags, session),
+        Command::Builder(command) => builders::perform(&command),
         // `ungrouped` leaves none of these.
-        Command::Image(_) | Command::Builder(_) | Command::System(_) | Command::Container(_) => Ok(()),
+        Command::Image(_) | Command::System(_) | Command::Container(_) => Ok(()),
     };
     done.map(|()| 0)
 }

@@ -9,6 +9,7 @@ pub mod amount;
 pub mod attest;
 pub mod boolean;
 pub mod build;
+pub mod builders;
 pub mod cache;
 pub mod call;
 pub mod contexts;
@@ -16,6 +17,7 @@ pub mod credentials;
 pub mod hosts;
 pub mod images;
 pub mod jobs;
+pub mod login;
 pub mod output;
 pub mod run;
 pub mod serve;
@@ -31,7 +33,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use build::BuildFlags;
+use builders::{CreateFlags, InfoFlags, NameFlags};
 use images::{HistoryFlags, ImagesFlags, InspectFlags, RemoveFlags, TagFlags, VersionFlags};
+use login::{LoginFlags, LogoutFlags};
 use run::RunFlags;
 use serve::{DaemonLine, ServeFlags};
 use storage::{CacheCommand, DiskUsageFlags, PruneFlags, SummaryFlags};
@@ -95,6 +99,10 @@ pub enum Command {
     Pull(PullFlags),
     /// Upload an image to a registry
     Push(PushFlags),
+    /// Log in to a registry
+    Login(LoginFlags),
+    /// Log out from a registry
+    Logout(LogoutFlags),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     Tag(TagFlags),
     /// List images
@@ -122,6 +130,8 @@ pub enum Command {
     Serve(ServeFlags),
     /// Show the version
     Version(VersionFlags),
+    /// Show what the store and this machine are like
+    Info(InfoFlags),
     /// Manage images
     #[command(subcommand)]
     Image(ImageCommand),
@@ -177,6 +187,18 @@ pub enum BuilderCommand {
     Du(DiskUsageFlags),
     /// Remove build cache
     Prune(PruneFlags),
+    /// Accepted for scripts: there is one builder
+    Create(CreateFlags),
+    /// Accepted for scripts: there is one builder
+    Use(NameFlags),
+    /// Accepted for scripts: there is one builder
+    Rm(NameFlags),
+    /// List builders: there is one
+    Ls,
+    /// Show what the builder is like
+    Inspect(NameFlags),
+    /// Show the version
+    Version,
 }
 
 /// `kiln system …`.
@@ -184,6 +206,8 @@ pub enum BuilderCommand {
 pub enum SystemCommand {
     /// Show how much images, build cache and cache mounts take
     Df(SummaryFlags),
+    /// Show what the store and this machine are like
+    Info(InfoFlags),
     /// Remove what no image and no build needs
     Prune(PruneFlags),
 }
@@ -205,6 +229,7 @@ impl Command {
             Self::Builder(BuilderCommand::Prune(flags)) | Self::System(SystemCommand::Prune(flags)) => {
                 Self::Prune(flags)
             }
+            Self::System(SystemCommand::Info(flags)) => Self::Info(flags),
             Self::Container(ContainerCommand::Run(flags)) => Self::Run(flags),
             other => other,
         }
@@ -283,7 +308,7 @@ fn daemon(args: &[OsString]) -> Result<Cli, Stop> {
 /// is harmless for what the result is used for: choosing words of an error message.
 fn command_words(args: &[OsString]) -> Vec<&str> {
     let words = args.iter().skip(1).filter_map(|arg| arg.to_str());
-    words.filter(|word| !word.starts_with('-')).take(2).collect()
+    words.filter(|word| !word.is_empty() && !word.starts_with('-')).take(2).collect()
 }
 
 fn stop(error: &clap::Error, args: &[OsString]) -> Stop {

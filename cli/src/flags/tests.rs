@@ -173,6 +173,32 @@ fn flags_without_effect_are_accepted_and_named_in_one_line() {
 }
 
 #[test]
+fn builders_are_what_scripts_ask_for() {
+    let builder =
+        |line: &str| match parse_words(&line.split_whitespace().collect::<Vec<_>>()).unwrap().command {
+            Command::Builder(command) => command,
+            other => panic!("{other:?}"),
+        };
+    let create =
+        "buildx create --name b --use --driver docker-container --driver-opt network=host --bootstrap";
+    assert!(matches!(builder(create), BuilderCommand::Create(flags) if flags.name.as_deref() == Some("b")));
+    assert!(matches!(builder("buildx use b"), BuilderCommand::Use(_)));
+    assert!(matches!(builder("buildx inspect --bootstrap"), BuilderCommand::Inspect(_)));
+    assert!(matches!(builder("buildx rm -f b"), BuilderCommand::Rm(_)));
+    assert!(matches!(builder("builder ls"), BuilderCommand::Ls));
+    assert!(matches!(builder("buildx version"), BuilderCommand::Version));
+    assert!(usage(&["buildx", "create", "--driver", "kubernetes"]).0.contains("kubernetes"));
+    let info = parse_words(&["system", "info", "-f", "{{.NCPU}}"]).unwrap().command;
+    assert!(matches!(info, Command::Info(flags) if flags.format.is_some()));
+}
+
+#[test]
+fn an_empty_value_is_no_command() {
+    let (_, hint, _) = usage(&["--root", "", "images"]);
+    assert_eq!(hint.as_deref(), Some("`kiln images --help` shows how it is used"));
+}
+
+#[test]
 fn hosts_of_a_build() {
     let flags = build(&["build", "--add-host", "db:10.0.0.5", "--add-host=six=[::1]", "."]);
     let names: Vec<&str> = flags.hosts.iter().map(|host| host.name.as_str()).collect();

@@ -33,6 +33,7 @@ mod interrupt;
 mod key_table;
 mod keys;
 mod linked;
+mod login;
 mod mounts;
 mod named_contexts;
 mod outputs;
