@@ -276,8 +276,7 @@ fn connect_hint(host: &str, proxy: Option<&str>, error: &reqwest::Error) -> Stri
 }
 
 /// Said where something else than TLS answers.
-const NO_TLS: &str =
-    "what answers there does not speak TLS: if it is to be plain HTTP, name the host with --insecure-registry";
+const NO_TLS: &str = "what answers there does not speak TLS: if it is to be plain HTTP, name the host with --insecure-registry";
 
 fn is_no_tls(error: &reqwest::Error) -> bool {
     let is_no_message = |error: &rustls::Error| matches!(error, rustls::Error::InvalidMessage(_));

@@ -62,8 +62,12 @@ impl Members {
         file.rewind().map_err(unreadable)?;
         let mut index = BTreeMap::new();
         let mut archive = tar::Archive::new(&file);
-        for entry in archive.entries_with_seek().map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
+        for (number, entry) in archive.entries_with_seek().map_err(unreadable)?.enumerate() {
+            let entry = entry.map_err(|source| match source.raw_os_error() {
+                // The reader's words would repeat the bytes of what may be any file.
+                None if number == 0 => ArchiveError::Unknown { path: path.to_owned() },
+                _ => unreadable(source),
+            })?;
             let Some(name) = to_name(&entry.path_bytes()) else { continue };
             let member = match entry.header().entry_type() {
                 EntryType::Regular | EntryType::Continuous => {

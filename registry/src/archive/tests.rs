@@ -225,6 +225,8 @@ fn what_is_no_archive_is_refused() {
     let file = |name, content: &'static str| (name, EntryType::Regular, content.as_bytes());
     let layout = file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
     assert!(matches!(load(b""), Err(ArchiveError::Unknown { .. })));
+    let text = b"root:x:0:0:root:/root:/bin/bash\n".repeat(64);
+    assert!(matches!(load(&text), Err(ArchiveError::Unknown { .. })));
     assert!(load(&[7; 5000]).is_err());
     assert!(matches!(load(&tar_of(&[file("x", "y")])), Err(ArchiveError::Unknown { .. })));
     assert!(matches!(load(&tar_of(&[file("manifest.json", "{")])), Err(ArchiveError::Json { .. })));

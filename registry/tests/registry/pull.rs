@@ -168,6 +168,8 @@ async fn a_registry_that_cannot_be_reached() {
     assert!(matches!(error, RegistryError::Connect { .. }), "{error:?}");
     assert!(error.hint().unwrap().starts_with("check that a registry listens on"));
     assert!(!text(&error).contains("/v2/"), "{host} {reference}");
+    let cause = std::error::Error::source(&error).unwrap();
+    assert!(cause.source().is_none() && cause.to_string().contains("refused"), "one cause: {cause}");
 }
 
 #[tokio::test]

@@ -120,6 +120,27 @@ async fn ask(options: ClientOptions, name: &str) -> RegistryError {
 }
 
 #[tokio::test]
+async fn a_proxy_that_nobody_answers_at_is_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://user:word@{}", listener.local_addr().unwrap());
+    drop(listener);
+    let proxies = Proxies { https: Some(proxy), none_for: Some("exempt.test".into()), ..Proxies::default() };
+    let hint = ask(ClientOptions { proxies: proxies.clone(), ..options() }, "registry.test").await.hint().unwrap();
+    assert!(hint.contains("through the proxy http://") && hint.contains("127.0.0.1"), "{hint}");
+    assert!(!hint.contains("word"), "{hint}");
+    let hint = ask(ClientOptions { proxies, ..options() }, "sub.exempt.test").await.hint().unwrap();
+    assert!(!hint.contains("proxy http"), "{hint}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_as_one() {
+    let registry = TestRegistry::start().await;
+    let (options, _dir) = reached(&registry, &[]).await;
+    let hint = ask(options, "registry.test").await.hint();
+    assert!(hint.as_deref().is_some_and(|hint| hint.contains("does not speak TLS")), "{hint:?}");
+}
+
+#[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let registry = registry(false).await;
     let (options, _dir) = reached(&registry, &[]).await;
