@@ -165,16 +165,25 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         let Self::Step { cause, .. } = self else { return None };
         match &**cause {
-            StepError::File(FileError::Select(SelectError::NotFound { missing, similar, .. })) => {
+            StepError::File(FileError::Select(SelectError::NotFound { missing, similar, place, .. })) => {
                 match missing {
                     Missing::Ignored { pattern, .. } => {
                         Some(format!("it exists, but the .dockerignore pattern `{pattern}` leaves it out"))
                     }
+                    Missing::Link { target } => {
+                        Some(format!("it is a symbolic link to `{}`, which is not {place}", target.display()))
+                    }
                     Missing::Absent => similar.as_ref().map(|name| format!("did you mean `{name}`?")),
                 }
             }
-            StepError::Mount(MountError::NoSecret { id }) => {
-                Some(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"))
+            StepError::Mount(MountError::NoSecret { id, given }) => {
+                let given = match given.as_slice() {
+                    [] => String::new(),
+                    ids => format!("; what was given is `{}`", ids.join("`, `")),
+                };
+                Some(format!(
+                    "give it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`{given}"
+                ))
             }
             StepError::Mount(MountError::NoAgent { id }) => Some(format!("give it with `--ssh {id}`")),
             StepError::NotEntitled { needed } => Some(format!("grant it with `--allow {needed}`")),

@@ -50,6 +50,19 @@ pub enum FetchError {
         #[source]
         source: Box<RegistryError>,
     },
+    /// The store has the image for another platform, and what was asked for cannot be had.
+    #[error("{reference} is in the store for {found}; for {wanted} it has to be pulled")]
+    OtherPlatform {
+        /// The image.
+        reference: String,
+        /// The platform that the store has.
+        found: String,
+        /// The platform that was asked for.
+        wanted: String,
+        /// Why it cannot be pulled.
+        #[source]
+        source: Box<FetchError>,
+    },
     /// The image's documents contradict each other.
     #[error("{reference} is not a usable image: {detail}")]
     Inconsistent {
@@ -137,6 +150,7 @@ impl FetchError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Pull { source, .. } => source.hint(),
+            Self::OtherPlatform { source, .. } => source.hint(),
             Self::Layout { source, .. } => match &**source {
                 ArchiveError::NoImage { .. } => {
                     Some("write oci-layout://DIRECTORY:TAG or oci-layout://DIRECTORY@DIGEST".to_owned())
@@ -233,7 +247,16 @@ impl Fetcher {
             }
             Err(error) => {
                 step.failed(crate::text::chain(&error));
-                Err(error)
+                let stored = self.store.images().get(&name)?.filter(|record| record.platform != platform);
+                Err(match stored {
+                    Some(record) if !always => FetchError::OtherPlatform {
+                        reference: parsed.familiar(),
+                        found: record.platform,
+                        wanted: platform.to_owned(),
+                        source: Box::new(error),
+                    },
+                    _ => error,
+                })
             }
         }
     }

@@ -42,6 +42,16 @@ pub enum ImageError {
         /// The name.
         reference: String,
     },
+    /// The only image under a name is for another platform than the one that was asked for.
+    #[error("{reference} is an image for {actual}, and not for {wanted}")]
+    OtherPlatform {
+        /// The name.
+        reference: String,
+        /// The platform that was asked for.
+        wanted: String,
+        /// The image's.
+        actual: String,
+    },
     /// The registry or the way there.
     #[error(transparent)]
     Registry(#[from] RegistryError),

@@ -24,11 +24,17 @@ impl Images {
         &self,
         reference: &Reference,
         platform: &str,
+        exact: bool,
         progress: &Progress,
     ) -> Result<Pulled, ImageError> {
         let _use = self.store.use_lock()?;
         let before = self.store.images().get(&reference.to_string())?;
         let record = self.fetcher.image(&reference.to_string(), platform, true, progress).await?;
+        if exact && !is_for(&record.platform, platform) {
+            self.give_back(reference, before.as_ref())?;
+            let (reference, wanted, actual) = (reference.familiar(), platform.to_owned(), record.platform);
+            return Err(ImageError::OtherPlatform { reference, wanted, actual });
+        }
         if let Err(error) = self.fetcher.ensure_blobs(&Fetcher::snapshot(&record)?, progress).await {
             self.give_back(reference, before.as_ref())?;
             return Err(error.into());
@@ -71,4 +77,9 @@ impl Images {
         self.fetcher.trees(&Fetcher::snapshot(record)?, progress).await?;
         Ok(())
     }
+}
+
+/// Whether an image for one platform does for another: system and architecture are the same.
+fn is_for(image: &str, wanted: &str) -> bool {
+    image.split('/').take(2).eq(wanted.split('/').take(2))
 }

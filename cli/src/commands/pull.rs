@@ -13,11 +13,13 @@ use crate::work::with_progress;
 pub fn perform(flags: &PullFlags, session: &Session) -> Result<(), CliError> {
     let reference = Reference::parse(&flags.image)?;
     let platform = session.platform(flags.platform.as_deref())?;
+    // Without a word for it, any platform of an image that has only one will do, as in docker.
+    let exact = flags.platform.is_some() || session.environment.default_platform().is_some();
     let images = session.images()?;
     let view = session.view(if flags.quiet { ProgressKind::Quiet } else { ProgressKind::Auto });
     let pull = |progress| {
         let reference = &reference;
-        async move { images.pull(reference, &platform, &progress).await }
+        async move { images.pull(reference, &platform, exact, &progress).await }
     };
     let (pulled, _) = with_progress(view, None, pull)?;
     if !flags.quiet {

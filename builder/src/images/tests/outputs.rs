@@ -71,7 +71,7 @@ async fn layers_from_elsewhere_keep_their_form_unless_all_are_to_have_one() {
     let record = sample(&here);
     let reference = name(&format!("{}/app:1", registry.host()));
     here.images.push(&record, &reference, &progress()).await.unwrap();
-    let pulled = there.images.pull(&reference, "linux/amd64", &progress()).await.unwrap().record;
+    let pulled = there.images.pull(&reference, "linux/amd64", false, &progress()).await.unwrap().record;
     let mut packing = Packing { compression: Some(Compression::Zstd), ..Packing::default() };
     let kept = bundle(&there, &pulled, &packing, false).await;
     assert_eq!(layer_types(&kept)[0], MediaType::ImageLayerGzip.to_string());

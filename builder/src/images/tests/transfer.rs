@@ -28,7 +28,7 @@ async fn a_built_image_comes_back_as_it_was() {
     assert_eq!(media_type, MediaType::ImageManifest.to_string());
     assert_eq!((sha256(&manifest), manifest.len() as u64), (pushed.digest.clone(), pushed.size));
 
-    let pulled = there.images.pull(&reference, "linux/amd64", &progress()).await.unwrap();
+    let pulled = there.images.pull(&reference, "linux/amd64", false, &progress()).await.unwrap();
     assert!(pulled.is_new);
     assert_eq!((pulled.record.id, pulled.record.layers), (record.id.clone(), record.layers));
     assert_eq!(pulled.digest, Some(pushed.digest.clone()));
@@ -92,12 +92,28 @@ async fn a_second_pull_downloads_nothing() {
     registry.put_image("base", "1", &TestImage::new("linux/amd64", &[b"one"]));
     let fixture = Fixture::new();
     let reference = at(&registry, "base:1");
-    assert!(fixture.images.pull(&reference, "linux/amd64", &progress()).await.unwrap().is_new);
+    assert!(fixture.images.pull(&reference, "linux/amd64", false, &progress()).await.unwrap().is_new);
     let layer = sha256(b"one");
     let downloads = || registry.requests().iter().filter(|request| request.contains(layer.as_ref())).count();
     let before = downloads();
-    assert!(!fixture.images.pull(&reference, "linux/amd64", &progress()).await.unwrap().is_new);
+    assert!(!fixture.images.pull(&reference, "linux/amd64", false, &progress()).await.unwrap().is_new);
     assert_eq!(downloads(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_another_platform_than_the_one_asked_for_is_not_taken() {
+    let registry = TestRegistry::start().await;
+    registry.put_image("base", "1", &TestImage::new("linux/amd64", &[b"one"]));
+    let fixture = Fixture::new();
+    let reference = at(&registry, "base:1");
+    let error = fixture.images.pull(&reference, "linux/arm64", true, &progress()).await.unwrap_err();
+    assert!(error.to_string().ends_with("is an image for linux/amd64, and not for linux/arm64"), "{error}");
+    assert!(matches!(fixture.images.named(&reference), Err(ImageError::NotFound { .. })));
+    assert!(fixture.images.pull(&reference, "linux/arm64", false, &progress()).await.is_ok());
+    drop(registry);
+    // The store has it, for another platform, and nobody is there to be asked for this one.
+    let error = fixture.images.obtain(&reference, "linux/arm64", false, &progress()).await.unwrap_err();
+    assert!(error.to_string().contains("is in the store for linux/amd64; for linux/arm64"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,19 +122,19 @@ async fn a_layer_that_is_not_what_its_digest_says_leaves_the_old_name_alone() {
     let fixture = Fixture::new();
     let reference = at(&registry, "base:1");
     registry.put_image("base", "1", &TestImage::new("linux/amd64", &[b"old"]));
-    let old = fixture.images.pull(&reference, "linux/amd64", &progress()).await.unwrap();
+    let old = fixture.images.pull(&reference, "linux/amd64", false, &progress()).await.unwrap();
     registry.put_image("base", "1", &TestImage::new("linux/amd64", &[b"new"]));
     let layer = sha256(b"new").to_string();
     for trouble in [Trouble::Bytes("nEw".into()), Trouble::Truncate(1), Fault::status(404)] {
         registry.order(Fault::once("GET", &layer, trouble.clone()).times(2));
-        let error = fixture.images.pull(&reference, "linux/amd64", &progress()).await.unwrap_err();
+        let error = fixture.images.pull(&reference, "linux/amd64", false, &progress()).await.unwrap_err();
         assert!(matches!(error, ImageError::Fetch(_)), "{trouble:?}: {error:?}");
         assert_eq!(fixture.images.named(&reference).unwrap().id, old.record.id, "{trouble:?}");
     }
     let fresh = at(&registry, "base:1").with_tag("2").unwrap();
     registry.put_image("base", "2", &TestImage::new("linux/amd64", &[b"third"]));
     registry.order(Fault::always("GET", sha256(b"third").as_ref(), Fault::status(404)));
-    assert!(fixture.images.pull(&fresh, "linux/amd64", &progress()).await.is_err());
+    assert!(fixture.images.pull(&fresh, "linux/amd64", false, &progress()).await.is_err());
     assert!(matches!(fixture.images.named(&fresh), Err(ImageError::NotFound { .. })));
 }
 
@@ -126,7 +142,8 @@ async fn a_layer_that_is_not_what_its_digest_says_leaves_the_old_name_alone() {
 async fn what_the_registry_does_not_have_or_refuses_is_an_error_with_its_name() {
     let registry = TestRegistry::start().await;
     let fixture = Fixture::new();
-    let error = fixture.images.pull(&at(&registry, "none:1"), "linux/amd64", &progress()).await.unwrap_err();
+    let error =
+        fixture.images.pull(&at(&registry, "none:1"), "linux/amd64", false, &progress()).await.unwrap_err();
     assert!(error.to_string().contains("none:1"), "{error}");
     let record = sample(&fixture);
     registry.order(Fault::always("PUT", "/manifests/", Fault::status(403)));

@@ -269,14 +269,30 @@ fn a_missing_source_names_its_neighbour() {
 }
 
 #[test]
+fn a_name_of_one_letter_has_no_neighbour_but_itself() {
+    let bench = Bench::new();
+    bench.write("t", "");
+    let similar = |name: &str| match bench.try_execute(vec![FileAction::Copy(copy(&[name], "/"))], &[]) {
+        Err(FileError::Select(SelectError::NotFound { similar, .. })) => similar,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(similar("f"), None);
+    assert_eq!(similar("T").as_deref(), Some("t"));
+}
+
+#[test]
 fn a_link_out_of_the_context_leads_nowhere() {
     let bench = Bench::new();
     fs::write(bench.context.parent().unwrap().join("outside"), "secret").unwrap();
     symlink("../outside", bench.context.join("up")).unwrap();
     symlink("/etc/hostname", bench.context.join("abs")).unwrap();
-    for source in ["up", "abs", "../outside"] {
+    for (source, leads_to) in
+        [("up", Some("../outside")), ("abs", Some("/etc/hostname")), ("../outside", None)]
+    {
         let error = bench.try_execute(vec![FileAction::Copy(copy(&[source], "/x"))], &[]).unwrap_err();
-        assert!(matches!(error, FileError::Select(SelectError::NotFound { .. })), "{source}: {error}");
+        let FileError::Select(SelectError::NotFound { missing, .. }) = &error else { panic!("{error}") };
+        let expected = leads_to.map_or(Missing::Absent, |target| Missing::Link { target: target.into() });
+        assert_eq!(*missing, expected, "{source}");
     }
 }
 

@@ -119,7 +119,9 @@ pub(super) fn secret(
     env: Option<&str>,
 ) -> Result<(), MountError> {
     let Some(Secret(value)) = given.secrets.get(id) else {
-        return if wanted.required { Err(MountError::NoSecret { id: id.to_owned() }) } else { Ok(()) };
+        let ids = || given.secrets.keys().cloned().collect();
+        let missing = || MountError::NoSecret { id: id.to_owned(), given: ids() };
+        return if wanted.required { Err(missing()) } else { Ok(()) };
     };
     if let Some(name) = env {
         let not_text = || MountError::NotText { id: id.to_owned(), name: name.to_owned() };

@@ -71,6 +71,8 @@ pub enum MountError {
     NoSecret {
         /// Its id.
         id: String,
+        /// The ids of those that were given.
+        given: Vec<String>,
     },
     /// An agent that is required was not given.
     #[error("the SSH agent `{id}` is required, and the build was not given it")]
