@@ -186,7 +186,7 @@ impl Grouping<'_> {
                 if held != item {
                     *holders.entry(held).or_default() += 1;
                 }
-                if self.items[held].description.is_empty() {
+                if self.items[held].description.is_empty() && !self.items[item].description.is_empty() {
                     self.items[held].description = format!("layer of {}", self.items[item].description);
                 }
             }
@@ -229,6 +229,7 @@ fn step_name(record: &Record) -> String {
     };
     let parts = &record.parts;
     value(&record.notes, "name")
+        .filter(|name| !name.is_empty())
         .or_else(|| value(parts, "command").map(|command| format!("RUN {command}")))
         .or_else(|| value(parts, "destination").map(|to| format!("COPY to {to}")))
         .or_else(|| value(parts, "directory").map(|path| format!("WORKDIR {path}")))
