@@ -55,8 +55,11 @@ impl Session {
                 "set --root or KILN_ROOT",
             )
         })?;
-        let limit = self.flags.keep_storage.as_deref().or_else(|| self.environment.keep_storage());
-        let limit = limit.map(Self::size).transpose()?;
+        let limit = match (self.flags.keep_storage.as_deref(), self.environment.keep_storage()) {
+            (Some(flag), _) => Some(Self::size(flag)?),
+            (None, Some(variable)) => Some(Self::named_size(variable, "KILN_KEEP_STORAGE: ")?),
+            (None, None) => None,
+        };
         let store = Store::open(&root)?;
         if let Some(limit) = limit {
             store.keep_within(limit);
@@ -71,9 +74,13 @@ impl Session {
 
     /// A size that a flag or the environment names.
     pub fn size(text: &str) -> Result<u64, CliError> {
+        Self::named_size(text, "")
+    }
+
+    fn named_size(text: &str, whose: &str) -> Result<u64, CliError> {
         amount::size(text).ok_or_else(|| {
             CliError::usage_with_hint(
-                format!("`{text}` is no size to keep"),
+                format!("{whose}`{text}` is no size to keep"),
                 "write a number and a unit: 10GB, 512MB, 0",
             )
         })

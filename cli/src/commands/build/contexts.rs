@@ -73,6 +73,15 @@ impl NamedContexts {
         Ok(NamedContext::Directory { ignore })
     }
 
+    /// The file and the line of an ignore pattern of one of the contexts.
+    pub fn pattern_place(&self, pattern: &str) -> Option<(&str, u32)> {
+        self.ignore_files.iter().find_map(|(name, file)| {
+            let NamedContext::Directory { ignore } = self.all.get(name)? else { return None };
+            let rule = ignore.iter().position(|own| own == pattern)?;
+            Some((file.name.as_str(), *file.lines.get(rule)?))
+        })
+    }
+
     /// The line of the ignore file that says this of a context: where it stands, and the pattern.
     pub fn ignore_line(&self, name: &str, rule: usize) -> Option<(&IgnoreFile, &str)> {
         let NamedContext::Directory { ignore } = self.all.get(name)? else { return None };

@@ -1,6 +1,6 @@
 //! What went wrong in a build, shown at its place: mistakes in the Dockerfile, warnings, a step that failed.
 
-use kiln_builder::{BuildError, NotCached, Place};
+use kiln_builder::{BuildError, NotCached, Place, TreeError};
 use kiln_parser::span::Span;
 use kiln_parser::{Diagnostic, Severity};
 
@@ -55,12 +55,18 @@ impl Findings<'_> {
 
 /// A failed build as an error that shows the lines of the Dockerfile and the last lines of output.
 pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliError {
+    if let Some(error) = malformed_ignore(&error, source, color) {
+        return error;
+    }
     let excerpt = match &error {
         BuildError::Step { name, location, log, cause, .. } => {
             let mut text = last_lines(name, log);
             if let Some(location) = location {
                 let span = place::of(&error, location, &source.text);
-                let diagnostic = at_place(span, kiln_builder::text::chain(&**cause), hint(&error, source));
+                let mut diagnostic =
+                    at_place(span, kiln_builder::text::chain(&**cause), hint(&error, source));
+                let from = source.text.get(location.range.clone()).unwrap_or_default();
+                diagnostic.notes.extend(trigger(name, from));
                 text.push_str(&kiln_parser::render(&[diagnostic], &source.text, &source.name, color));
             }
             text
@@ -69,6 +75,25 @@ pub fn of_build(error: BuildError, source: &BuildSource, color: bool) -> CliErro
         _ => String::new(),
     };
     CliError::Build { source: Box::new(error), excerpt }
+}
+
+/// A malformed pattern of an ignore file, at its place in that file.
+fn malformed_ignore(error: &BuildError, source: &BuildSource, color: bool) -> Option<CliError> {
+    let BuildError::Context { source: cause, .. } = error else { return None };
+    let TreeError::Pattern { pattern, message } = &**cause else { return None };
+    let (file, line) = source.pattern_place(pattern)?;
+    let before = "\n".repeat((line as usize).saturating_sub(1));
+    let text = format!("{before}{pattern}");
+    let diagnostic = at_place(Span::new(before.len(), text.len()), message.clone(), None);
+    let rendered = kiln_parser::render(&[diagnostic], &text, file, color);
+    Some(CliError::Dockerfile { file: file.to_owned(), rendered, errors: 1 })
+}
+
+/// What there is to say of a step that no line of the file asks for: which trigger of which base, as its FROM names it.
+fn trigger(name: &str, from: &str) -> Option<String> {
+    let (_, text) = name.split_once("] ").filter(|(_, text)| text.starts_with("ONBUILD "))?;
+    let base = from.split_whitespace().skip(1).find(|word| !word.starts_with("--"))?;
+    Some(format!("this is `{text}`, a trigger of the base {base}"))
 }
 
 /// The steps that had to be cached, one a line, each with its reason.
@@ -90,13 +115,15 @@ pub fn hint(error: &BuildError, source: &BuildSource) -> Option<String> {
         let line = file.lines.get(rule)?;
         Some(format!("it exists, but line {line} of {} leaves it out: `{pattern}`", file.name))
     });
-    let outside = || place::outside(error, error.location()?, &source.text);
+    let above = || place::above(error, error.location()?, &source.text);
+    let rooted = || place::rooted(error, error.location()?, &source.text);
     full_disk(error)
         .or_else(|| not_root(error))
         .or(ignored)
         .or_else(|| no_files(error, source))
+        .or_else(above)
         .or_else(|| error.hint())
-        .or_else(outside)
+        .or_else(rooted)
 }
 
 /// What there is to say when the context is empty because there is none.
@@ -129,7 +156,37 @@ fn last_lines(name: &str, log: &[Vec<u8>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::IgnoreFile;
     use super::*;
+
+    #[test]
+    fn a_trigger_is_told_with_its_base() {
+        let told = trigger("[2/2] ONBUILD COPY a .", "FROM --platform=linux/amd64 python:onbuild AS x");
+        assert_eq!(told.as_deref(), Some("this is `ONBUILD COPY a .`, a trigger of the base python:onbuild"));
+        assert_eq!(trigger("[2/2] COPY a .", "COPY a ."), None);
+    }
+
+    #[test]
+    fn a_malformed_pattern_is_shown_in_its_file() {
+        let cause = TreeError::Pattern { pattern: "b[a".into(), message: "a syntax error".into() };
+        let error = || BuildError::Context { path: "/c".into(), source: Box::new(cause_of(&cause)) };
+        let mut source = BuildSource::new("Dockerfile".into(), "FROM a".into());
+        assert!(malformed_ignore(&error(), &source, false).is_none());
+        source.ignore = vec!["foo".into(), "b[a".into()];
+        source.ignore_file = Some(IgnoreFile { name: ".dockerignore".into(), lines: vec![1, 3] });
+        let shown = match malformed_ignore(&error(), &source, false) {
+            Some(CliError::Dockerfile { rendered, .. }) => rendered,
+            other => format!("{other:?}"),
+        };
+        assert!(shown.contains(".dockerignore:3:1") && shown.contains("a syntax error"), "{shown}");
+    }
+
+    fn cause_of(cause: &TreeError) -> TreeError {
+        let TreeError::Pattern { pattern, message } = cause else {
+            return TreeError::Loop { path: "".into() };
+        };
+        TreeError::Pattern { pattern: pattern.clone(), message: message.clone() }
+    }
 
     #[test]
     fn only_the_end_of_the_output_is_repeated() {

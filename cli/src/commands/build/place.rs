@@ -26,19 +26,28 @@ pub fn of(error: &BuildError, location: &Location, text: &str) -> Span {
     word.unwrap_or(whole)
 }
 
-/// What there is to say about a source that was written as a path outside of the context.
-pub fn outside(error: &BuildError, location: &Location, text: &str) -> Option<String> {
-    let (pattern, Place::Context) = error.missing_source()? else { return None };
-    let span = of(error, location, text);
-    let written = text.get(span.start..span.end)?;
-    if written.split('/').any(|part| part == "..") && clean(written) == pattern {
-        return Some(format!(
+/// What there is to say about a source that was written as a path above the context.
+pub fn above(error: &BuildError, location: &Location, text: &str) -> Option<String> {
+    let written = written(error, location, text)?;
+    written.split('/').any(|part| part == "..").then(|| {
+        format!(
             "`{written}` leads out of the build context, where no file can be taken from: start the build in a directory \
              above, or name the other one with --build-context"
-        ));
-    }
-    let host = written.starts_with('/') && clean(written) == pattern;
-    host.then(|| format!("`{written}` is looked for in the build context, whose root the first / stands for"))
+        )
+    })
+}
+
+/// What there is to say about a source that was written as a path of the machine.
+pub fn rooted(error: &BuildError, location: &Location, text: &str) -> Option<String> {
+    let written = written(error, location, text).filter(|written| written.starts_with('/'))?;
+    Some(format!("`{written}` is looked for in the build context, whose root the first / stands for"))
+}
+
+/// The missing file of the context as it is written.
+fn written<'a>(error: &BuildError, location: &Location, text: &'a str) -> Option<&'a str> {
+    let (pattern, Place::Context) = error.missing_source()? else { return None };
+    let span = of(error, location, text);
+    text.get(span.start..span.end).filter(|written| clean(written) == pattern)
 }
 
 fn asks_for_devices(error: &BuildError) -> bool {
@@ -97,7 +106,9 @@ mod tests {
     fn shown(text: &str, pattern: &str) -> (String, String) {
         let location = Location { range: 0..text.len(), line: 1, end_line: 1 };
         let span = of(&missing(pattern), &location, text);
-        let said = outside(&missing(pattern), &location, text).unwrap_or_default();
+        let error = missing(pattern);
+        let said = above(&error, &location, text).or_else(|| rooted(&error, &location, text));
+        let said = said.unwrap_or_default();
         (text[span.start..span.end].to_owned(), said)
     }
 

@@ -178,7 +178,7 @@ fn check_name(name: &Reference) -> Result<(), CliError> {
 fn read_names(written: &[String]) -> Result<Vec<Reference>, CliError> {
     let mut names = Vec::new();
     for name in written {
-        let reference = Reference::parse(name)?;
+        let reference = Reference::parse(name).map_err(|error| CliError::usage(error.to_string()))?;
         check_name(&reference)?;
         if !names.contains(&reference) {
             names.push(reference);

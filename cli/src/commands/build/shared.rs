@@ -18,6 +18,9 @@ use crate::output::size;
 const INLINE: &str = "BUILDKIT_INLINE_CACHE";
 /// The region of a service that has only one, where nobody names any.
 const REGION: &str = "us-east-1";
+/// Said where a place is no reference.
+const DIRECTORY: &str =
+    "a directory is written type=local,src=DIRECTORY to be read, type=local,dest=DIRECTORY to be written";
 /// The name of a cache in a bucket: another than BuildKit's, whose format is another.
 const NAME: &str = "kiln";
 
@@ -95,7 +98,8 @@ fn place(
 ) -> Result<(Location, Option<Access>), CliError> {
     match spec {
         PlaceSpec::Registry { reference, insecure } => {
-            let reference = Reference::parse(reference)?;
+            let wrong = |error| CliError::usage_with_hint(format!("{flag}: {error}"), DIRECTORY);
+            let reference = Reference::parse(reference).map_err(wrong)?;
             Ok((Location::Registry { reference: reference.to_string(), insecure: *insecure }, None))
         }
         PlaceSpec::Local { path, tag, digest } => {

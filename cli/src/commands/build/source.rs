@@ -76,6 +76,15 @@ impl BuildSource {
         Self { name, text, context: None, ignore, ignore_file: None, named, project }
     }
 
+    /// The file and the line of an ignore pattern, of the main context or of another one.
+    pub fn pattern_place(&self, pattern: &str) -> Option<(&str, u32)> {
+        let own = self.ignore_file.as_ref().and_then(|file| {
+            let rule = self.ignore.iter().position(|own| own == pattern)?;
+            Some((file.name.as_str(), *file.lines.get(rule)?))
+        });
+        own.or_else(|| self.named.pattern_place(pattern))
+    }
+
     /// Reads what the flags name, fetching it first where it is not a directory.
     pub fn obtain(flags: &BuildFlags, session: &Session) -> Result<Self, CliError> {
         let named = contexts::read(flags, &session.environment)?;
