@@ -82,6 +82,11 @@ fn a_script_logs_in_works_and_logs_out() {
         "the user's own, and nobody else's"
     );
     env.run(["pull", &busybox]).ok();
+    // Other programs read the file too.
+    let file = env.path("docker/config.json");
+    let target = format!("docker://{busybox}");
+    let file = file.to_str().unwrap();
+    tool::tool_ok("skopeo", ["inspect", "--authfile", file, "--tls-verify=false", &target]);
 
     // Without a word the stored login is tried.
     let outcome = env.run(["login", &host]);
@@ -237,4 +242,23 @@ fn at_a_terminal_the_password_is_asked_for_and_not_shown() {
     // The end of a terminal that no program has any more is an error.
     drop(person.read_to_end(&mut shown));
     assert_eq!(String::from_utf8(shown).unwrap().trim(), USER);
+}
+
+#[test]
+fn whoever_leaves_at_the_question_gets_the_terminal_back() {
+    let env = guarded();
+    let (_person, program) = terminal();
+    let mut command = env.kiln(["login", "-u", USER, env.registry.host()]);
+    command.stdin(program.try_clone().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    wait_for("Password: ", child.stderr.as_mut().unwrap());
+    let echoes = || {
+        rustix::termios::tcgetattr(&program).unwrap().local_modes.contains(rustix::termios::LocalModes::ECHO)
+    };
+    assert!(!echoes());
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(echoes());
+    assert!(!env.path("docker/config.json").exists());
 }

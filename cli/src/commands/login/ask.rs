@@ -87,7 +87,7 @@ fn without_line_end(text: &str) -> &str {
 }
 
 /// A line that is typed and not shown.
-fn silently(question: &str) -> Result<String, CliError> {
+fn silently(question: &'static str) -> Result<String, CliError> {
     let silence = Silence::enter().map_err(CliError::system("stop the terminal's echo"))?;
     let answer = at_terminal(question);
     drop(silence);
@@ -97,9 +97,10 @@ fn silently(question: &str) -> Result<String, CliError> {
 }
 
 /// A line that is typed at the terminal, without its end.
-fn at_terminal(question: &str) -> Result<String, CliError> {
-    output::lines(question.as_bytes());
-    until_answered(|| {
+fn at_terminal(question: &'static str) -> Result<String, CliError> {
+    until_answered(move || {
+        // Not before signals are watched: whoever answers with Ctrl-C gets the terminal back as it was.
+        output::lines(question.as_bytes());
         let mut line = String::new();
         match std::io::stdin().read_line(&mut line).map_err(unread)? {
             0 => Err(CliError::usage("nothing was typed")),
