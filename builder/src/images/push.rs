@@ -103,14 +103,10 @@ impl Images {
                 uploads.spawn(async move { upload.layer(&layer, &blob).await });
             }
         }
-        let (mut sent, mut existed) = (0, 0);
-        while let Some(joined) = uploads.join_next().await {
-            match joined.map_err(|source| ImageError::Worker { doing: "sending a layer", source })?? {
-                PushOutcome::Uploaded => sent += 1,
-                PushOutcome::Existed | PushOutcome::Mounted => existed += 1,
-            }
-        }
-        Ok((sent, existed))
+        let outcome = count(&mut uploads).await;
+        // What is still under way has a hold on the step, which is to be told why it failed.
+        uploads.shutdown().await;
+        outcome
     }
 
     /// Notes where the image is now, so that `RepoDigests` names it and its layers can be fetched from there.
@@ -130,6 +126,20 @@ impl Images {
         };
         Ok(self.store.images().add(&record)?)
     }
+}
+
+/// Waits for uploads: how many layers were sent, and how many were there.
+async fn count(
+    uploads: &mut JoinSet<Result<PushOutcome, ImageError>>,
+) -> Result<(usize, usize), ImageError> {
+    let (mut sent, mut existed) = (0, 0);
+    while let Some(joined) = uploads.join_next().await {
+        match joined.map_err(|source| ImageError::Worker { doing: "sending a layer", source })?? {
+            PushOutcome::Uploaded => sent += 1,
+            PushOutcome::Existed | PushOutcome::Mounted => existed += 1,
+        }
+    }
+    Ok((sent, existed))
 }
 
 /// What the upload of one layer needs.

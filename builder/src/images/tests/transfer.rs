@@ -4,6 +4,7 @@ use kiln_registry::testing::{Fault, TestImage, TestRegistry, Trouble};
 use kiln_registry::{MediaType, sha256};
 
 use super::*;
+use crate::event::Event;
 
 /// The registry's requests that brought bytes into it.
 fn uploads(registry: &TestRegistry) -> usize {
@@ -68,6 +69,23 @@ async fn a_pulled_image_is_pushed_with_the_manifest_it_came_with() {
     let pushed = fixture.images.push(&record, &at(&to, "copy:1"), &progress()).await.unwrap();
     assert_eq!((pushed.digest, pushed.sent), (image.manifest.digest.clone(), 2));
     assert_eq!(to.manifest("copy", "1").unwrap().1, image.manifest.bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_nobody_takes_has_failed_and_was_not_cancelled() {
+    let registry = TestRegistry::start().await;
+    let reference = at(&registry, "app:1");
+    drop(registry);
+    let fixture = Fixture::new();
+    let record = sample(&fixture);
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    assert!(fixture.images.push(&record, &reference, &Progress::new(sender)).await.is_err());
+    let mut endings = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        endings.push(event);
+    }
+    assert!(endings.iter().any(|event| matches!(event, Event::Failed { .. })), "{endings:?}");
+    assert!(!endings.iter().any(|event| matches!(event, Event::Cancelled { .. })), "{endings:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
