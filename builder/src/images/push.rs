@@ -129,9 +129,7 @@ impl Images {
 }
 
 /// Waits for uploads: how many layers were sent, and how many were there.
-async fn count(
-    uploads: &mut JoinSet<Result<PushOutcome, ImageError>>,
-) -> Result<(usize, usize), ImageError> {
+async fn count(uploads: &mut JoinSet<Result<PushOutcome, ImageError>>) -> Result<(usize, usize), ImageError> {
     let (mut sent, mut existed) = (0, 0);
     while let Some(joined) = uploads.join_next().await {
         match joined.map_err(|source| ImageError::Worker { doing: "sending a layer", source })?? {
