@@ -150,6 +150,13 @@ fn what_is_missing_is_named() {
     assert_eq!(outcome.code(), 1, "{outcome}");
     let said = outcome.fails();
     assert!(said.contains("docker/config.json is not a valid docker configuration"), "{said}");
+    // A damaged entry is no obstacle: the login replaces it.
+    let damaged = format!(r#"{{"auths":{{"{host}":{{"auth":"%"}}}}}}"#);
+    fs::write(env.path("docker/config.json"), damaged).unwrap();
+    let said = env.run(["pull", &env.reference("busybox")]).fails();
+    assert!(said.contains(&format!("log in again: kiln login {host}")), "{said}");
+    assert!(env.run(["login", host]).fails().contains("-u USER --password-stdin"));
+    log_in(&env, PASSWORD).ok();
 }
 
 #[test]

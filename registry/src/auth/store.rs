@@ -47,6 +47,11 @@ impl StoredLogins {
         server_key(registry)
     }
 
+    /// Whether the file can be read; what its entries are worth is another question.
+    pub fn check(&self) -> Result<(), AuthError> {
+        self.config().map(drop)
+    }
+
     /// The login at a registry, if there is one.
     pub fn find(&self, registry: &str) -> Result<Option<Login>, AuthError> {
         Ok(match self.config()?.credential(registry)? {
@@ -208,6 +213,18 @@ mod tests {
         fs::write(&path, text).unwrap();
         assert!(logins.erase("r").unwrap());
         assert_eq!((logins.find("r").unwrap(), logins.find("rr").unwrap()), (None, Some(login("me", "pw"))));
+    }
+
+    #[test]
+    fn a_damaged_entry_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (logins, path) = at(&dir);
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::write(&path, r#"{"auths":{"r":{"auth":"%%%"}}}"#).unwrap();
+        assert!(matches!(logins.find("r"), Err(AuthError::ConfigEntry { .. })));
+        logins.check().unwrap();
+        logins.store("r", "me", "pw").unwrap();
+        assert_eq!(logins.find("r").unwrap(), Some(login("me", "pw")));
     }
 
     #[test]

@@ -25,9 +25,9 @@ pub fn perform(flags: &LoginFlags, session: &Session) -> Result<(), CliError> {
         output::remark("WARNING! Others can see a password on the command line. Use --password-stdin.");
     }
     // A file that cannot be used is told before anybody is asked for anything.
-    let known = logins.find(registry).map_err(in_file)?;
+    logins.check().map_err(in_file)?;
     if flags.says_nothing()
-        && let Some(known) = known
+        && let Some(known) = known(&logins, registry).map_err(in_file)?
         && is_still_good(registry, known, session)?
     {
         return output::print_line("Login Succeeded");
@@ -70,6 +70,15 @@ pub fn configuration(session: &Session) -> Result<PathBuf, CliError> {
 pub fn failed(action: &'static str, registry: &str, source: AuthError) -> CliError {
     let host = StoredLogins::key(registry).to_owned();
     LoginError { action, host, source: LoginFailure::Login(source) }.into()
+}
+
+/// The login that is stored.
+fn known(logins: &StoredLogins, registry: &str) -> Result<Option<Login>, AuthError> {
+    match logins.find(registry) {
+        // It is about to be replaced.
+        Err(AuthError::ConfigEntry { .. }) => Ok(None),
+        found => found,
+    }
 }
 
 /// Whether the registry accepts the login that is stored; that it does not is said.
