@@ -106,6 +106,28 @@ fn several_tags_and_labels() {
 }
 
 #[test]
+fn hosts_of_a_build_are_known_to_its_commands() {
+    let env = TestEnvironment::new();
+    let text = "ARG REGISTRY\nFROM ${REGISTRY}/busybox\nRUN grep 10.0.0 /etc/hosts > /known\n";
+    let context = env.dockerfile("context", text);
+    env.build(&context, "app:1", &["--add-host", "db:10.0.0.5", "--memory=1g"]).ok();
+    assert_eq!(env.run(["run", "--rm", "app:1", "cat", "/known"]).ok(), "10.0.0.5\tdb\n");
+    // As in BuildKit, names count and addresses do not.
+    env.build(&context, "app:2", &["--add-host", "db:10.0.0.6", "--require-cached"]).ok();
+    env.build(&context, "app:3", &["--add-host", "other:10.0.0.6"]).ok();
+    assert_eq!(env.run(["run", "--rm", "app:3", "cat", "/known"]).ok(), "10.0.0.6\tother\n");
+}
+
+#[test]
+fn scripts_that_make_a_builder_first_go_on() {
+    let env = TestEnvironment::new();
+    assert_eq!(env.run(["buildx", "create", "--use", "--name", "mine"]).ok(), "mine\n");
+    assert!(env.run(["buildx", "inspect", "--bootstrap"]).ok().contains("Status:    running"));
+    let info = env.run(["info", "--format", "{{.Images}} {{.OSType}}"]).ok();
+    assert_eq!(info.trim(), "0 linux");
+}
+
+#[test]
 fn version_and_help() {
     let env = TestEnvironment::new();
     assert!(env.run(["version"]).ok().contains(env!("CARGO_PKG_VERSION")));
