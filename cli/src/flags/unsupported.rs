@@ -100,9 +100,9 @@ const IMAGES: &[&str] = &[
 /// Commands of docker that kiln does not have yet.
 const COMMANDS: &[&str] = &[
     "attach", "bake", "commit", "compose", "config", "context", "cp", "create", "diff", "events", "exec",
-    "export", "import", "inspect", "kill", "logs", "ls", "manifest", "network",
-    "node", "pause", "plugin", "port", "ps", "rename", "restart", "rm", "search", "secret", "service",
-    "stack", "start", "stats", "stop", "swarm", "top", "trust", "unpause", "update", "volume", "wait",
+    "export", "import", "inspect", "kill", "logs", "ls", "manifest", "network", "node", "pause", "plugin",
+    "port", "ps", "rename", "restart", "rm", "search", "secret", "service", "stack", "start", "stats",
+    "stop", "swarm", "top", "trust", "unpause", "update", "volume", "wait",
 ];
 
 /// The sentence for a command that docker knows and kiln does not, or `None` if docker does not know it either.
