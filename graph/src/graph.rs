@@ -106,3 +106,36 @@ impl Graph {
         self.vertices.is_empty()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::op::{Exec, ExecRules, Network, Security, Source};
+
+    #[test]
+    fn hosts_are_added_to_those_that_commands_know() {
+        let pair = |address: &str, name: &str| (address.to_owned(), name.to_owned());
+        let exec = Exec {
+            args: vec!["true".to_owned()],
+            env: Vec::new(),
+            proxies: Vec::new(),
+            platform: "linux/amd64".to_owned(),
+            cwd: "/".to_owned(),
+            user: String::new(),
+            mounts: Vec::new(),
+            network: Network::Host,
+            security: Security::Sandbox,
+            devices: Vec::new(),
+            hostname: None,
+            rules: ExecRules { hosts: vec![pair("10.0.0.1", "own")], ..ExecRules::default() },
+        };
+        let mut graph = Graph::new();
+        let vertex = |op, inputs| Vertex { op, inputs, no_cache: false, display: Display::default() };
+        let root = graph.add(vertex(Op::Source(Source::Scratch), Vec::new())).unwrap();
+        let command = graph.add(vertex(Op::Exec(exec), vec![root])).unwrap();
+        graph.add_hosts(&[pair("10.0.0.2", "more")]);
+        let Some(Op::Exec(exec)) = graph.get(command).map(|vertex| &vertex.op) else { unreachable!() };
+        assert_eq!(exec.rules.hosts, [pair("10.0.0.1", "own"), pair("10.0.0.2", "more")]);
+    }
+}
