@@ -138,17 +138,6 @@ impl Builder {
         Self { client, fetcher, ..self.clone() }
     }
 
-    /// This builder with further lines in what commands find as `/etc/hosts`.
-    #[must_use]
-    pub fn with_hosts(&self, lines: &str) -> Self {
-        let mut hosts = self.host.hosts.clone().unwrap_or_default();
-        if hosts.last().is_some_and(|byte| *byte != b'\n') {
-            hosts.push(b'\n');
-        }
-        hosts.extend_from_slice(lines.as_bytes());
-        Self { host: Arc::new(Host { hosts: Some(hosts), ..Host::clone(&self.host) }), ..self.clone() }
-    }
-
     /// Resolves base images for a lowering; see [`Resolver`] for where it may be called.
     pub fn resolver(
         &self,

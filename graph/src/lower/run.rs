@@ -96,7 +96,8 @@ impl StageLowering<'_, '_> {
                 if !options.entitlements.network_host && !options.check {
                     let needed = Entitlement::NetworkHost;
                     let message = format!("RUN --network=host needs the entitlement {needed}");
-                    let or = if options.network == Network::None { ", or leave out --network=none" } else { "" };
+                    let or =
+                        if options.network == Network::None { ", or leave out --network=none" } else { "" };
                     let help = format!("grant it with `--allow {needed}`{or}");
                     self.report(Diagnostic::error(NOT_ENTITLED, message, network.span).with_help(help));
                 }

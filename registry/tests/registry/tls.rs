@@ -125,7 +125,8 @@ async fn a_proxy_that_nobody_answers_at_is_named() {
     let proxy = format!("http://user:word@{}", listener.local_addr().unwrap());
     drop(listener);
     let proxies = Proxies { https: Some(proxy), none_for: Some("exempt.test".into()), ..Proxies::default() };
-    let hint = ask(ClientOptions { proxies: proxies.clone(), ..options() }, "registry.test").await.hint().unwrap();
+    let hint =
+        ask(ClientOptions { proxies: proxies.clone(), ..options() }, "registry.test").await.hint().unwrap();
     assert!(hint.contains("through the proxy http://") && hint.contains("127.0.0.1"), "{hint}");
     assert!(!hint.contains("word"), "{hint}");
     let hint = ask(ClientOptions { proxies, ..options() }, "sub.exempt.test").await.hint().unwrap();

@@ -38,6 +38,8 @@ pub(super) struct Work<'a> {
     pub(super) ignore: Vec<String>,
     pub(super) context: MainContext,
     pub(super) named: Named,
+    /// Hosts that every command knows.
+    pub(super) hosts: Vec<(String, String)>,
     pub(super) progress: Progress,
 }
 
@@ -80,10 +82,7 @@ impl<'a> Work<'a> {
         progress: Progress,
     ) -> Result<Self, Status> {
         let limits = limits::read(attributes)?;
-        let mut builder = server.builder_for(&session);
-        if !limits.hosts.is_empty() {
-            builder = builder.with_hosts(&limits.hosts);
-        }
+        let builder = server.builder_for(&session);
         let names = Names::read(attributes);
         let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
         let context = attributes.get("context").map(String::as_str).unwrap_or_default();
@@ -112,6 +111,7 @@ impl<'a> Work<'a> {
             ignore,
             context,
             named,
+            hosts: limits.hosts,
             progress,
         })
     }

@@ -2,7 +2,6 @@
 //! does not do is refused where leaving it out could change what the build does, and told otherwise.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use tonic::Status;
@@ -24,8 +23,8 @@ const LIMITS: &[&str] = &[
 /// What the attributes ask for beside the Dockerfile.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Lines for `/etc/hosts`.
-    pub(super) hosts: String,
+    /// Hosts that every command knows: address and name.
+    pub(super) hosts: Vec<(String, String)>,
     /// What is not done, in one line each.
     pub(super) warnings: Vec<String>,
 }
@@ -45,20 +44,18 @@ pub(super) fn read(attributes: &HashMap<String, String>) -> Result<Limits, Statu
     Ok(limits)
 }
 
-/// `NAME=ADDRESS` in a list, as lines of `/etc/hosts`.
-fn hosts(given: &str) -> Result<String, Status> {
-    let mut lines = String::new();
-    for pair in given.split(',') {
+/// `NAME=ADDRESS` in a list.
+fn hosts(given: &str) -> Result<Vec<(String, String)>, Status> {
+    let host = |pair: &str| {
         let wrong = || Status::invalid_argument(format!("add-hosts: `{pair}` is not NAME=ADDRESS"));
         let (name, address) = pair.split_once('=').ok_or_else(wrong)?;
         let address: IpAddr = address.trim_matches(['[', ']']).parse().map_err(|_| wrong())?;
         if name.is_empty() || name.contains(char::is_whitespace) {
             return Err(wrong());
         }
-        // Writing to a string cannot fail.
-        let _ = writeln!(lines, "{address}\t{name}");
-    }
-    Ok(lines)
+        Ok((address.to_string(), name.to_owned()))
+    };
+    given.split(',').map(host).collect()
 }
 
 #[cfg(test)]
@@ -71,9 +68,10 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_lines() {
+    fn hosts_have_addresses() {
         let limits = read_pairs(&[("add-hosts", "a=1.2.3.4,b=::1")]).unwrap();
-        assert_eq!(limits.hosts, "1.2.3.4\ta\n::1\tb\n");
+        let pair = |address: &str, name: &str| (address.to_owned(), name.to_owned());
+        assert_eq!(limits.hosts, [pair("1.2.3.4", "a"), pair("::1", "b")]);
         for wrong in ["a", "a=b", "=1.2.3.4", "a b=1.2.3.4"] {
             assert!(read_pairs(&[("add-hosts", wrong)]).is_err(), "{wrong}");
         }

@@ -80,7 +80,8 @@ impl Work<'_> {
         let lowered = lowered.await.map_err(|_| Status::internal("the lowering ended without a result"))?;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
-        let Some(plan) = lowered.plan else { return Err(self.report.mistakes(&diagnostics)) };
+        let Some(mut plan) = lowered.plan else { return Err(self.report.mistakes(&diagnostics)) };
+        plan.graph.add_hosts(&self.hosts);
         if warns {
             self.report.warn(self.build, &diagnostics);
         }

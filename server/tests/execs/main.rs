@@ -21,6 +21,7 @@ mod files;
 mod graph;
 #[path = "../../../sandbox/tests/sandbox/harness.rs"]
 mod harness;
+mod hosts;
 #[path = "../builds/manners.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod manners;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     );
     let mut tests = Vec::new();
     tests.extend(commands::TESTS);
+    tests.extend(hosts::TESTS);
     tests.extend(composed::TESTS);
     tests.extend(driven::TESTS);
     tests.extend(secrets::TESTS);
