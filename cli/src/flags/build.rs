@@ -103,7 +103,7 @@ pub struct BuildFlags {
     /// Accepted where it asks for nothing (`--sbom=false`): no packages are listed
     #[arg(long, hide = true, value_name = "SPEC", value_parser = AttestSpec::parse_sbom)]
     pub sbom: Option<AttestSpec>,
-    /// Add an annotation to the image in the output (format: "[manifest|index|…[[PLATFORM]]:]KEY=VALUE")
+    /// Add an annotation to the image in the output: `KEY=VALUE`, or `TYPE:KEY=VALUE` for manifest, index and so on
     #[arg(long, value_name = "ANNOTATION", value_parser = AnnotationSpec::parse)]
     pub annotation: Vec<AnnotationSpec>,
     /// Shorthand for "--output=type=registry"

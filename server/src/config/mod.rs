@@ -1,6 +1,6 @@
 //! The daemon's configuration file, `buildkitd.toml`: BuildKit's own keys, as far as they mean something here.
 //!
-//! What is read is data ([`sections`]); the command line lays its flags over it. Keys that BuildKit has for parts that kiln
+//! What is read is data (`sections`); the command line lays its flags over it. Keys that BuildKit has for parts that kiln
 //! does not have are handed back by name, so that the log can tell of them; a key that nobody has is an error. Called by
 //! the command line before the daemon starts.
 
