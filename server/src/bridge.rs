@@ -61,6 +61,9 @@ impl BridgeService {
         let id = request.metadata().get("buildkit-controlapi-buildid").and_then(|id| id.to_str().ok());
         let id = id.ok_or_else(|| Status::invalid_argument("no buildid found in context"))?;
         let build = self.0.build(id, PATIENCE).await?;
+        if let Some(refusal) = build.refusal.get() {
+            return Err(refusal.clone());
+        }
         if build.cancel.is_cancelled() {
             return Err(Status::cancelled(format!("the build {id} is over")));
         }

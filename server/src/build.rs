@@ -59,6 +59,8 @@ pub(crate) struct Build {
     pub(crate) status: Arc<StatusLog>,
     /// Stops it.
     pub(crate) cancel: CancellationToken,
+    /// Why it was not begun, which is known before anybody else has it.
+    pub(crate) refusal: OnceLock<Status>,
     /// Images that no registry has, by the references that stand for them.
     known: Mutex<HashMap<String, Arc<Solved>>>,
     results: Mutex<Vec<Arc<Held>>>,
@@ -93,6 +95,7 @@ impl Build {
             making: Making::begin(),
             status: Arc::new(StatusLog::new(id)),
             cancel: CancellationToken::new(),
+            refusal: OnceLock::new(),
             known: Mutex::default(),
             results: Mutex::default(),
             names: Mutex::default(),

@@ -163,6 +163,9 @@ impl Server {
         drop(build.caches.set(request.cache.unwrap_or_default()));
         drop(build.making.remembered.set(Arc::clone(&self.made)));
         drop(build.inputs.set(inputs.clone()));
+        if let Err(refusal) = &under_way {
+            drop(build.refusal.set(refusal.clone()));
+        }
         // What is refused has a place, too: the client's other calls about it need not wait for it to begin.
         let place = Rendezvous::put(&self.builds, &build.id, Arc::clone(&build))
             .ok_or_else(|| Status::already_exists(format!("job ID {} exists", build.id)))?;

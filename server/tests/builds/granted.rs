@@ -34,7 +34,7 @@ async fn a_build_that_is_refused_has_ended_for_all_calls_about_it() {
     let mut ping = Request::new(PingRequest {});
     ping.metadata_mut().insert("buildkit-controlapi-buildid", "refused".parse().unwrap());
     let over = LlbBridgeClient::new(daemon.connect().await).ping(ping).await.unwrap_err();
-    assert_eq!(over.message(), "the build refused is over");
+    assert_eq!(over.message(), refused.message());
 }
 
 #[tokio::test(flavor = "multi_thread")]
