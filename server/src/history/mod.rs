@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use prost::Message;
-use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 use tonic::Status;
 
@@ -316,7 +315,7 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+    kiln_registry::sha256(bytes).digest().to_owned()
 }
 
 #[cfg(test)]

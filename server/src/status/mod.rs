@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp as Now;
 use kiln_builder::event::{Event, StepId, Stream as Output};
 use prost_types::Timestamp;
-use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -310,13 +309,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// A digest in text form.
 pub(crate) fn digest(text: &str) -> String {
-    use std::fmt::Write;
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter().fold("sha256:".to_owned(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    kiln_registry::sha256(text.as_bytes()).to_string()
 }
 
 #[cfg(test)]
