@@ -397,15 +397,15 @@ fn make_node(
     rustix::fs::utimensat(parent, name, &times(stat.mod_time), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
 }
 
-/// Names in a directory.
-fn names(directory: &OwnedFd, path: &str) -> Result<Vec<Vec<u8>>, TreeError> {
+/// What is in a directory. Not every file system says there what kind of file a name has.
+fn names(directory: &OwnedFd, path: &str) -> Result<Vec<(Vec<u8>, FileType)>, TreeError> {
     let failed = |source| disk("list", path, source);
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_bytes();
         if !matches!(name, b"." | b"..") {
-            names.push(name.to_vec());
+            names.push((name.to_vec(), entry.file_type()));
         }
     }
     Ok(names)
@@ -437,7 +437,7 @@ fn sweep(
     seen: &HashSet<String>,
     gone: &mut Gone<'_>,
 ) -> Result<(), TreeError> {
-    for name in names(directory, path)? {
+    for (name, kind) in names(directory, path)? {
         if path.is_empty() && name == PARTIAL.as_bytes() {
             continue;
         }
@@ -448,9 +448,13 @@ fn sweep(
             gone.take(directory, &name)?;
             continue;
         }
-        let stat = rustix::fs::statat(directory, &*name, AtFlags::SYMLINK_NOFOLLOW);
-        let stat = stat.map_err(|source| disk("look at", &below, source))?;
-        if file_type(&stat) == FileType::Directory {
+        let kind = match kind {
+            FileType::Unknown => rustix::fs::statat(directory, &*name, AtFlags::SYMLINK_NOFOLLOW)
+                .map(|stat| file_type(&stat))
+                .map_err(|source| disk("look at", &below, source))?,
+            kind => kind,
+        };
+        if kind == FileType::Directory {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let child = rustix::fs::openat(directory, &*name, flags, Mode::empty());
             sweep(&child.map_err(|source| disk("open", &below, source))?, &below, seen, gone)?;
@@ -470,7 +474,7 @@ fn remove(parent: &OwnedFd, name: impl rustix::path::Arg + Copy) -> Result<(), T
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let directory = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(failed)?;
-    for below in names(&directory, &shown)? {
+    for (below, _) in names(&directory, &shown)? {
         remove(&directory, &*below)?;
     }
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).map_err(failed)
