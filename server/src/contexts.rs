@@ -55,11 +55,6 @@ pub(crate) fn give_up(directory: &Path, to: &Path) -> io::Result<()> {
 }
 
 impl Synced {
-    /// One that is empty and goes away by itself, for a few small files.
-    pub(crate) fn passing() -> io::Result<Self> {
-        tempfile::tempdir().map(Self::temporary)
-    }
-
     fn temporary(directory: TempDir) -> Self {
         let path = directory.path().to_owned();
         Self(Arc::new(Place { path, temporary: Some(directory), _lock: None }))

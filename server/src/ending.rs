@@ -49,13 +49,20 @@ async fn record(history: Arc<History>, log: Log, build: Arc<Build>, result: Buil
     build.status.finish().await;
     let messages = build.status.kept();
     let (id, made) = (build.id.clone(), build.making.results());
-    let written = beside(move || {
-        history.end(&id, result.as_ref(), &messages, &made).map_err(|error| unreadable(&error))
-    });
+    let ended = Arc::clone(&history);
+    let written =
+        beside(move || ended.end(&id, result.as_ref(), &messages, &made).map_err(|error| unreadable(&error)));
     if let Err(status) = written.await {
         // The build itself is what it is.
         log(&format!("warning: build {} has no record: {}", build.id, status.message()));
     }
+    // Nobody waits for old records to be removed.
+    tokio::spawn(async move {
+        let forgotten = beside(move || history.forget().map_err(|error| unreadable(&error)));
+        if let Err(status) = forgotten.await {
+            log(&format!("warning: old records stay: {}", status.message()));
+        }
+    });
 }
 
 /// A build that the log tells of.

@@ -9,7 +9,7 @@ use crate::api::files::Packet;
 use crate::api::files::packet::PacketType;
 use crate::api::{control, gateway, pb};
 use crate::llb::{self, Definition};
-use crate::session::receive;
+use crate::session::receive::{self, Held};
 
 /// Most packets of one input: each may make a file.
 const MAX_PACKETS: usize = 256;
@@ -71,6 +71,14 @@ pub fn directory(mut bytes: &[u8], directory: &Path) {
     for transfer in decoded.split(|packet| packet.r#type() == PacketType::PacketFin) {
         let (sender, packets) = mpsc::channel(MAX_PACKETS);
         let (requests, _asked) = mpsc::unbounded_channel();
+        let mut held = Held::default();
+        let kept = transfer
+            .iter()
+            .take_while(|packet| receive::take(&mut held, packet, "fuzzed", &requests).is_ok());
+        let paths = kept.filter_map(|packet| packet.stat.as_ref().map(|stat| stat.path.clone()));
+        for path in paths.collect::<Vec<_>>() {
+            drop(held.read(&path));
+        }
         for packet in transfer {
             // There is room for all of them.
             drop(sender.try_send(packet.clone()));

@@ -1,18 +1,34 @@
 //! The secrets and agents of a client that steps of a plan name.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use kiln_builder::{Credentials, Secret};
 use kiln_graph::op::{ExecMount, Git, Op, Source};
 use kiln_graph::plan::Plan;
+use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use crate::failure::told;
 use crate::session::{Session, services};
 
+/// Where the sockets of agents are, for as long as this is held. A directory is made when there is an agent.
+#[derive(Debug, Default)]
+pub(crate) struct Agents(Option<TempDir>);
+
+impl Agents {
+    fn directory(&mut self) -> io::Result<&Path> {
+        let directory = match self.0.take() {
+            Some(directory) => directory,
+            None => tempfile::tempdir()?,
+        };
+        Ok(self.0.insert(directory).path())
+    }
+}
+
 /// What the plan names, as far as the client has it. Sockets of agents are made in `agents`.
-pub(crate) async fn of(session: &Session, plan: &Plan, agents: &Path) -> Result<Credentials, Status> {
+pub(crate) async fn of(session: &Session, plan: &Plan, agents: &mut Agents) -> Result<Credentials, Status> {
     let (mut secrets, mut wanted) = (BTreeSet::new(), BTreeSet::new());
     for (_, vertex) in plan.graph.iter() {
         let Op::Exec(exec) = &vertex.op else { continue };
@@ -43,7 +59,11 @@ pub(crate) async fn of(session: &Session, plan: &Plan, agents: &Path) -> Result<
 }
 
 /// What the main context's repository is fetched with, if it is one.
-pub(super) async fn for_context(session: &Session, url: &str, agents: &Path) -> Result<Credentials, Status> {
+pub(super) async fn for_context(
+    session: &Session,
+    url: &str,
+    agents: &mut Agents,
+) -> Result<Credentials, Status> {
     let mut credentials = Credentials::default();
     // What is no URL is told where the context is fetched.
     if let Ok(Some(Source::Git(git))) = kiln_graph::remote_source(url) {
@@ -67,11 +87,12 @@ async fn shown(session: &Session, git: &Git, credentials: &mut Credentials) -> R
 async fn agent(
     session: &Session,
     id: &str,
-    agents: &Path,
+    agents: &mut Agents,
     credentials: &mut Credentials,
 ) -> Result<(), Status> {
     if services::has_agent(session, id).await {
-        let socket = services::agent(session, id, agents).map_err(|error| told(Code::Internal, &error))?;
+        let socket = agents.directory().and_then(|directory| services::agent(session, id, directory));
+        let socket = socket.map_err(|error| told(Code::Internal, &error))?;
         credentials.agents.insert(id.to_owned(), socket);
     }
     Ok(())

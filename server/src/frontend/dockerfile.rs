@@ -7,7 +7,7 @@ use kiln_builder::{Builder, PatientBases, Progress};
 use kiln_graph::Entitlements;
 use kiln_graph::lower::LowerOptions;
 use tokio::runtime::Handle;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::load::{self, MainContext, Names};
 use super::named::Named;
@@ -15,7 +15,6 @@ use super::platforms::Wanted;
 use super::report::Report;
 use super::{credentials, limits, options, questions};
 use crate::build::{Build, Outcome};
-use crate::failure::told;
 use crate::policy;
 use crate::server::Server;
 use crate::session::Session;
@@ -84,9 +83,9 @@ impl<'a> Work<'a> {
         let limits = limits::read(attributes)?;
         let builder = server.builder_for(&session);
         let names = Names::read(attributes);
-        let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let mut agents = credentials::Agents::default();
         let context = attributes.get("context").map(String::as_str).unwrap_or_default();
-        let credentials = credentials::for_context(&session, context, agents.path()).await?;
+        let credentials = credentials::for_context(&session, context, &mut agents).await?;
         if let Ok(Some(source)) = kiln_graph::remote_source(context) {
             let sources = policy::source_op(&source).into_iter().collect();
             policy::check(server, build, &server.platform, sources).await?;

@@ -16,7 +16,7 @@ use crate::contexts::Synced;
 use crate::failure::{SourceText, told};
 use crate::server::Server;
 use crate::session::Session;
-use crate::session::receive::{self, Wanted};
+use crate::session::receive::{self, Held, Wanted};
 
 /// Largest Dockerfile that is read.
 pub(super) const MAX_DOCKERFILE: u64 = 16 << 20;
@@ -108,7 +108,9 @@ pub(super) async fn load(
     };
     let definition = async {
         match &context {
-            MainContext::Fetched(elsewhere) if !names.own_dockerfile => from(&elsewhere.root, names),
+            MainContext::Fetched(elsewhere) if !names.own_dockerfile => {
+                from(names, |name| read(&elsewhere.root, name))
+            }
             _ => {
                 let session = server.session_of(session, attributes, &names.dockerfile).await?;
                 definition(&session, names, progress).await
@@ -140,12 +142,11 @@ async fn definition(
 ) -> Result<(String, Option<String>), Status> {
     let step = progress.step(format!("[internal] load build definition from {}", names.filename));
     let fetched = async {
-        let temporary = Synced::passing().map_err(|error| told(Code::Internal, &error))?;
         let lower = names.filename.to_lowercase();
         let wanted = vec![names.filename.clone(), format!("{}{IGNORE}", names.filename), lower];
-        let bytes = fetch(session, &names.dockerfile, wanted, &temporary).await?;
-        step.progress("transferring dockerfile:", bytes, None);
-        from(temporary.path(), names)
+        let held = fetch(session, &names.dockerfile, wanted).await?;
+        step.progress("transferring dockerfile:", held.sent(), None);
+        from(names, |name| held_text(&held, name))
     };
     match fetched.await {
         Ok(found) => {
@@ -159,17 +160,20 @@ async fn definition(
     }
 }
 
-/// The Dockerfile, and the ignore file of its own, from a directory that is here.
-fn from(directory: &Path, names: &Names) -> Result<(String, Option<String>), Status> {
-    let mut text = read(directory, &names.filename)?;
+/// The Dockerfile, and the ignore file of its own, from where `read` finds them.
+fn from(
+    names: &Names,
+    read: impl Fn(&str) -> Result<Option<String>, Status>,
+) -> Result<(String, Option<String>), Status> {
+    let mut text = read(&names.filename)?;
     if text.is_none() && names.filename == "Dockerfile" {
-        text = read(directory, &names.filename.to_lowercase())?;
+        text = read(&names.filename.to_lowercase())?;
     }
     let text = text.ok_or_else(|| {
         let name = &names.filename;
         Status::not_found(format!("failed to read dockerfile: open {name}: no such file or directory"))
     })?;
-    Ok((text, read(directory, &format!("{}{IGNORE}", names.filename))?))
+    Ok((text, read(&format!("{}{IGNORE}", names.filename))?))
 }
 
 /// The ignore file of a directory of the client's.
@@ -179,11 +183,10 @@ pub(super) async fn ignore_file(
     progress: &Progress,
 ) -> Result<Option<String>, Status> {
     let step = progress.step("[internal] load .dockerignore");
-    let directory = Synced::passing().map_err(|error| told(Code::Internal, &error))?;
-    let fetched = fetch(session, name, vec![IGNORE.to_owned()], &directory).await;
-    match fetched.and_then(|bytes| Ok((bytes, read(directory.path(), IGNORE)?))) {
-        Ok((bytes, text)) => {
-            step.progress(TRANSFER, bytes, None);
+    let fetched = fetch(session, name, vec![IGNORE.to_owned()]).await;
+    match fetched.and_then(|held| Ok((held.sent(), held_text(&held, IGNORE)?))) {
+        Ok((sent, text)) => {
+            step.progress(TRANSFER, sent, None);
             step.done();
             Ok(text)
         }
@@ -245,15 +248,21 @@ async fn counted<T>(step: &Step, received: &AtomicU64, transfer: impl Future<Out
     }
 }
 
-/// Fetches files that need not be there, and says how many bytes were sent.
-async fn fetch(session: &Session, name: &str, files: Vec<String>, into: &Synced) -> Result<u64, Status> {
+/// Fetches files that need not be there.
+async fn fetch(session: &Session, name: &str, files: Vec<String>) -> Result<Held, Status> {
     let wanted = Wanted { name: name.to_owned(), include: files.clone(), follow: files, ..Wanted::default() };
-    match receive::directory(session, &wanted, into).await {
-        Ok(received) => Ok(received.bytes),
+    match receive::files(session, &wanted).await {
+        Ok(held) => Ok(held),
         // Without a context there is no ignore file; without a Dockerfile's directory its absence is told.
-        Err(error) if error.is_missing() => Ok(0),
+        Err(error) if error.is_missing() => Ok(Held::default()),
         Err(error) => Err(told(Code::FailedPrecondition, &error)),
     }
+}
+
+/// The text of a file that the client has sent; nothing if it is not there.
+fn held_text(held: &Held, name: &str) -> Result<Option<String>, Status> {
+    let found = held.read(name).map_err(|error| Status::failed_precondition(format!("{name} {error}")))?;
+    found.map(|bytes| text(name, bytes.to_vec())).transpose()
 }
 
 /// A file's text beneath the directory; nothing if it is not there.
@@ -280,8 +289,12 @@ fn read(directory: &Path, name: &str) -> Result<Option<String>, Status> {
     let file = std::fs::File::from(open(flags).map_err(|errno| failed(errno.into()))?);
     let mut bytes = Vec::new();
     file.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    text(name, bytes).map(Some)
+}
+
+fn text(name: &str, bytes: Vec<u8>) -> Result<String, Status> {
     if bytes.len() as u64 > MAX_DOCKERFILE {
         return Err(Status::invalid_argument(format!("{name} is larger than {MAX_DOCKERFILE} bytes")));
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| Status::invalid_argument(format!("{name} is not UTF-8")))
+    String::from_utf8(bytes).map_err(|_| Status::invalid_argument(format!("{name} is not UTF-8")))
 }

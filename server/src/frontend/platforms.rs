@@ -96,10 +96,10 @@ impl Work<'_> {
             [(for_platform(name.clone(), shown.as_deref()), command.clone()), (name, command)]
         });
         self.build.status.learn(commands.collect());
-        let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let mut agents = credentials::Agents::default();
         let (planned, known) = (plan.clone(), bases.clone());
         let request = BuildRequest {
-            credentials: credentials::of(&self.session, &plan, agents.path()).await?,
+            credentials: credentials::of(&self.session, &plan, &mut agents).await?,
             contexts: self.directories(synced),
             plan,
             bases,

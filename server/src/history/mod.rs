@@ -89,7 +89,7 @@ impl History {
         self.write_results(&mut record, made)?;
         self.write(&record)?;
         self.tell(EventType::Complete, record);
-        self.forget()
+        Ok(())
     }
 
     /// What there is now, and what happens from now on unless that is not wanted. Blocks.
@@ -248,8 +248,8 @@ impl History {
         Ok(())
     }
 
-    /// Removes the oldest records.
-    fn forget(&self) -> io::Result<()> {
+    /// Removes the oldest records. Blocks.
+    pub(crate) fn forget(&self) -> io::Result<()> {
         let old = self.records()?.into_iter().filter(|record| !record.pinned).skip(KEPT);
         for record in old {
             self.remove(&record)?;

@@ -87,6 +87,7 @@ fn old_records_go_unless_they_are_pinned() {
     assert_eq!(kept[0].1.error.as_ref().unwrap().message, "why");
     history.begin(begun("last"));
     history.end("last", Err(&failed), &[], &Results::default()).unwrap();
+    history.forget().unwrap();
     let names: Vec<_> = all(&history).into_iter().map(|(_, record)| record.r#ref).collect();
     assert!(names.contains(&"b0".to_owned()) && !names.contains(&"b1".to_owned()), "{names:?}");
     let delete = UpdateBuildHistoryRequest { r#ref: "b0".to_owned(), delete: true, ..Default::default() };

@@ -82,10 +82,10 @@ impl Work<'_> {
                 self.image_of(request, pulls).await
             }
             Some(Source::Git(git)) => {
-                let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+                let mut agents = credentials::Agents::default();
                 let (target, config, platform) = (lowered.target, ImageConfig::default(), lowered.platform);
                 let plan = Plan { graph: Graph::clone(&graph), target, config, platform };
-                let credentials = credentials::of(&self.session, &plan, agents.path()).await?;
+                let credentials = credentials::of(&self.session, &plan, &mut agents).await?;
                 let commit = self.builder.commit(&git, &credentials).await;
                 commit
                     .map(|commit| Known::Git(commit, git.keep_git_dir))

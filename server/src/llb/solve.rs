@@ -140,11 +140,11 @@ impl Work<'_> {
         let synced = self.contexts(&locals).await?;
         let contexts = synced.iter().map(|(name, synced)| (name.clone(), synced.path().to_owned()));
         let plan = Plan { graph, target, config: configuration(&platform), platform };
-        let agents = tempfile::tempdir().map_err(|error| told(Code::Internal, &error))?;
+        let mut agents = credentials::Agents::default();
         let bases = self.bases(&plan, pulls).await?;
         let (planned, known) = (plan.clone(), bases.clone());
         let request = BuildRequest {
-            credentials: credentials::of(&self.session, &plan, agents.path()).await?,
+            credentials: credentials::of(&self.session, &plan, &mut agents).await?,
             contexts: contexts.collect::<BTreeMap<String, PathBuf>>(),
             bases,
             plan,

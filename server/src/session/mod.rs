@@ -32,7 +32,8 @@ use self::connection::{Answers, Reversed, reverse};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often a client is asked whether it is there, and how long it may take to answer. A client that is busy sending
-/// files answers late.
+/// files answers late. Go's servers give up when they heard nothing at all for ten seconds, so the first question must come
+/// before that.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -96,10 +97,16 @@ impl Session {
         self.methods.contains(&method.to_ascii_lowercase())
     }
 
-    /// Lasts as long as the client is there.
+    /// Lasts as long as the client is there. A client of BuildKit's that closes a session while bytes are on their way to it
+    /// reads them wrongly and takes a second to get over it; so nothing is sent before it is needed, and short sessions
+    /// are never asked.
     async fn watch(&self) {
         let mut health = HealthClient::new(self.channel());
         loop {
+            tokio::select! {
+                () = self.closed.cancelled() => return,
+                () = tokio::time::sleep(HEALTH_INTERVAL) => {}
+            }
             let check = health.check(HealthCheckRequest::default());
             let check = tokio::select! {
                 () = self.closed.cancelled() => return,
@@ -110,10 +117,6 @@ impl Session {
                 // A client without the service is there all the same.
                 Ok(Err(status)) if status.code() == tonic::Code::Unimplemented => {}
                 Ok(Err(_)) | Err(_) => return self.closed.cancel(),
-            }
-            tokio::select! {
-                () = self.closed.cancelled() => return,
-                () = tokio::time::sleep(HEALTH_INTERVAL) => {}
             }
         }
     }

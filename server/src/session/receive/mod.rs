@@ -1,8 +1,9 @@
 //! Takes a client's directory over, as file synchronisation does it: the client lists, kiln asks for what differs.
 //!
-//! Packets come in a stream; what they mean for the disk is [`tree::Tree`]'s, on a thread that may block. Source of the
-//! packets: the public protocol of BuildKit's sessions.
+//! Packets come in a stream; what they mean for the disk is [`tree::Tree`]'s, on a thread that may block, and for the few files
+//! that are only read [`held::Held`]'s. Source of the packets: the public protocol of BuildKit's sessions.
 
+mod held;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,12 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
 use tonic::{Code, Request, Status, Streaming};
 
+pub(crate) use self::held::Held;
 use self::tree::Tree;
 pub(crate) use self::tree::{Received, TreeError, nanoseconds};
 use super::Session;
-use crate::api::files::Packet;
 use crate::api::files::packet::PacketType;
+use crate::api::files::{Packet, Stat};
 use crate::api::moby::filesync::v1::file_sync_client::FileSyncClient;
 use crate::contexts::Synced;
 
@@ -89,6 +91,33 @@ impl ReceiveError {
     }
 }
 
+/// What a listing and the files that are asked for become.
+pub(crate) trait Keep {
+    /// The next entry of the listing. Gives its number if its content is wanted.
+    fn entry(&mut self, stat: &Stat) -> Result<Option<u32>, TreeError>;
+    /// The listing has ended.
+    fn listed(&mut self);
+    /// A piece of a file; an empty one ends it.
+    fn data(&mut self, id: u32, data: &[u8]) -> Result<(), TreeError>;
+    /// True when everything that was listed is here.
+    fn is_complete(&self) -> bool;
+}
+
+/// The files of a client's directory that are wanted, in memory: a few small ones.
+pub(crate) async fn files(session: &Session, wanted: &Wanted) -> Result<Held, ReceiveError> {
+    let (requests, mut incoming) = call(session, wanted).await?;
+    let mut held = Held::default();
+    loop {
+        let packet = incoming.message().await;
+        let packet = packet.map_err(|status| refused(wanted, status))?;
+        let packet = packet.ok_or_else(|| ReceiveError::Truncated { name: wanted.name.clone() })?;
+        if take(&mut held, &packet, &wanted.name, &requests)? {
+            ask(&requests, PacketType::PacketFin, 0);
+            return Ok(held);
+        }
+    }
+}
+
 /// Makes `into` what the client's directory is. What is there already and looks the same is not sent again. Nobody else gets
 /// the place before the last packet is on the disk, even if nobody waits for it any more.
 pub(crate) async fn directory(
@@ -96,12 +125,7 @@ pub(crate) async fn directory(
     wanted: &Wanted,
     into: &Synced,
 ) -> Result<Received, ReceiveError> {
-    let (requests, outgoing) = mpsc::unbounded_channel();
-    let mut request = Request::new(UnboundedReceiverStream::new(outgoing));
-    describe(request.metadata_mut(), wanted);
-    let mut client = FileSyncClient::new(session.channel()).max_decoding_message_size(MAX_PACKET);
-    let failed = |status| ReceiveError::Call { name: wanted.name.clone(), status: Box::new(status) };
-    let incoming = client.diff_copy(request).await.map_err(failed)?.into_inner();
+    let (requests, incoming) = call(session, wanted).await?;
     let (sender, packets) = mpsc::channel(WAITING);
     let (into, name) = (into.clone(), wanted.name.clone());
     let disk = tokio::task::spawn_blocking(move || keep(into.path(), &name, packets, &requests));
@@ -112,6 +136,23 @@ pub(crate) async fn directory(
         (Err(ReceiveError::Truncated { .. }), Err(error)) => Err(error),
         (kept, _) => kept,
     }
+}
+
+/// Asks the client for its directory: what is sent to it, and what it sends.
+async fn call(
+    session: &Session,
+    wanted: &Wanted,
+) -> Result<(mpsc::UnboundedSender<Packet>, Streaming<Packet>), ReceiveError> {
+    let (requests, outgoing) = mpsc::unbounded_channel();
+    let mut request = Request::new(UnboundedReceiverStream::new(outgoing));
+    describe(request.metadata_mut(), wanted);
+    let mut client = FileSyncClient::new(session.channel()).max_decoding_message_size(MAX_PACKET);
+    let incoming = client.diff_copy(request).await.map_err(|status| refused(wanted, status))?;
+    Ok((requests, incoming.into_inner()))
+}
+
+fn refused(wanted: &Wanted, status: Status) -> ReceiveError {
+    ReceiveError::Call { name: wanted.name.clone(), status: Box::new(status) }
 }
 
 /// Hands packets on until the stream ends or nobody wants more.
@@ -129,9 +170,7 @@ async fn forward(
                 }
             }
             Ok(None) => return Ok(()),
-            Err(status) => {
-                return Err(ReceiveError::Call { name: wanted.name.clone(), status: Box::new(status) });
-            }
+            Err(status) => return Err(refused(wanted, status)),
         }
     }
 }
@@ -146,32 +185,41 @@ pub(crate) fn keep(
     let failed = |source| ReceiveError::Tree { name: name.to_owned(), source };
     let mut tree = Tree::open(into).map_err(failed)?;
     while let Some(packet) = packets.blocking_recv() {
-        match packet.r#type() {
-            PacketType::PacketStat => match packet.stat {
-                Some(stat) => {
-                    if let Some(id) = tree.entry(&stat).map_err(failed)? {
-                        ask(requests, PacketType::PacketReq, id);
-                    }
-                }
-                None => tree.listed(),
-            },
-            PacketType::PacketData => tree.data(packet.id, &packet.data).map_err(failed)?,
-            PacketType::PacketErr => {
-                let message = String::from_utf8_lossy(&packet.data).into_owned();
-                return Err(ReceiveError::Client { name: name.to_owned(), message });
-            }
-            PacketType::PacketFin => break,
-            PacketType::PacketReq => {
-                return Err(failed(TreeError::Unexpected { what: "a request" }));
-            }
-        }
-        if tree.is_complete() {
+        if take(&mut tree, &packet, name, requests)? {
             let received = tree.finish().map_err(failed)?;
             ask(requests, PacketType::PacketFin, 0);
             return Ok(received);
         }
     }
     Err(ReceiveError::Truncated { name: name.to_owned() })
+}
+
+/// Takes one packet, and asks for what its entry wants. True when everything is here.
+pub(crate) fn take(
+    into: &mut impl Keep,
+    packet: &Packet,
+    name: &str,
+    requests: &mpsc::UnboundedSender<Packet>,
+) -> Result<bool, ReceiveError> {
+    let failed = |source| ReceiveError::Tree { name: name.to_owned(), source };
+    match packet.r#type() {
+        PacketType::PacketStat => match &packet.stat {
+            Some(stat) => {
+                if let Some(id) = into.entry(stat).map_err(failed)? {
+                    ask(requests, PacketType::PacketReq, id);
+                }
+            }
+            None => into.listed(),
+        },
+        PacketType::PacketData => into.data(packet.id, &packet.data).map_err(failed)?,
+        PacketType::PacketErr => {
+            let message = String::from_utf8_lossy(&packet.data).into_owned();
+            return Err(ReceiveError::Client { name: name.to_owned(), message });
+        }
+        PacketType::PacketFin => return Err(ReceiveError::Truncated { name: name.to_owned() }),
+        PacketType::PacketReq => return Err(failed(TreeError::Unexpected { what: "a request" })),
+    }
+    Ok(into.is_complete())
 }
 
 /// A client that is gone is noticed where packets come from.

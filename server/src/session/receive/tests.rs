@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::Keep;
 use super::tree::{Received, Tree, TreeError};
 use crate::api::files::Stat;
 

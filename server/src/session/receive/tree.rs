@@ -15,6 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::Keep;
 use super::order::{Order, Wrong};
 use crate::api::files::Stat;
 use crate::contexts::give_up;
@@ -51,6 +52,14 @@ pub(crate) enum TreeError {
         /// What.
         what: &'static str,
     },
+    /// More than is held in memory.
+    #[error("`{}` is more than {most} bytes can hold", path.escape_debug())]
+    TooMuch {
+        /// The path that was one too many.
+        path: String,
+        /// What can be held, in bytes.
+        most: usize,
+    },
     /// The disk said no.
     #[error("cannot {action} `{}`", path.escape_debug())]
     Disk {
@@ -83,6 +92,8 @@ struct Asked {
 pub(super) struct Tree {
     root: OwnedFd,
     path: PathBuf,
+    /// Whether there is a place for files on their way; most transfers need none, and to make one costs more than to look.
+    has_partial: bool,
     order: Order,
     next: u32,
     is_listed: bool,
@@ -102,10 +113,10 @@ impl Tree {
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty());
         let root = root.map_err(|source| disk("open", &path.display().to_string(), source))?;
         remove(&root, PARTIAL)?;
-        rustix::fs::mkdirat(&root, PARTIAL, Mode::RWXU).map_err(|source| disk("make", PARTIAL, source))?;
         Ok(Self {
             root,
             path: path.to_owned(),
+            has_partial: false,
             order: Order::default(),
             next: 0,
             is_listed: false,
@@ -117,9 +128,10 @@ impl Tree {
             received: Received::default(),
         })
     }
+}
 
-    /// Takes the next entry of the listing. Returns its number if its content is wanted.
-    pub(super) fn entry(&mut self, stat: &Stat) -> Result<Option<u32>, TreeError> {
+impl Keep for Tree {
+    fn entry(&mut self, stat: &Stat) -> Result<Option<u32>, TreeError> {
         if self.is_listed {
             return Err(TreeError::Unexpected { what: "an entry after the end of the list" });
         }
@@ -163,16 +175,15 @@ impl Tree {
         Ok(None)
     }
 
-    /// The listing has ended.
-    pub(super) fn listed(&mut self) {
+    fn listed(&mut self) {
         self.is_listed = true;
     }
 
-    /// Takes a piece of a file; an empty one ends it.
-    pub(super) fn data(&mut self, id: u32, data: &[u8]) -> Result<(), TreeError> {
+    fn data(&mut self, id: u32, data: &[u8]) -> Result<(), TreeError> {
         let asked = self.asked.get_mut(&id).ok_or(TreeError::Unexpected { what: "data of a file" })?;
         let partial = format!("{PARTIAL}/{id}");
         if asked.partial.is_none() {
+            make_partial(&self.root, &mut self.has_partial)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let file = rustix::fs::openat(&self.root, partial.as_str(), flags, Mode::RUSR | Mode::WUSR);
             asked.partial = Some(file.map_err(|source| disk("make", &asked.stat.path, source))?.into());
@@ -200,22 +211,23 @@ impl Tree {
         Ok(())
     }
 
-    /// True when everything that was listed is here.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.is_listed && self.asked.is_empty()
     }
+}
 
+impl Tree {
     /// Makes the links, removes what was not listed, and gives directories their times.
     pub(super) fn finish(mut self) -> Result<Received, TreeError> {
         for link in std::mem::take(&mut self.links) {
             self.link(&link)?;
         }
         self.parent = None;
-        let mut gone = Gone { root: &self.root, count: 0 };
+        let mut gone = Gone { root: &self.root, has_place: self.has_partial, count: 0 };
         sweep(&self.root, "", &self.seen, &mut gone)?;
         // Removed beside everything else; what cannot be moved away is removed here and now.
         let beside = self.path.parent().filter(|_| gone.count > 0);
-        if beside.is_none_or(|beside| give_up(&self.path.join(PARTIAL), beside).is_err()) {
+        if gone.has_place && beside.is_none_or(|beside| give_up(&self.path.join(PARTIAL), beside).is_err()) {
             remove(&self.root, PARTIAL)?;
         }
         for stat in std::mem::take(&mut self.directories).iter().rev() {
@@ -262,7 +274,7 @@ impl Tree {
     }
 }
 
-fn said(error: Wrong) -> &'static str {
+pub(super) fn said(error: Wrong) -> &'static str {
     match error {
         Wrong::Malformed => "is not a path inside the directory",
         Wrong::OutOfOrder => "is out of order",
@@ -272,6 +284,15 @@ fn said(error: Wrong) -> &'static str {
 
 fn disk(action: &'static str, path: &str, source: Errno) -> TreeError {
     TreeError::Disk { action, path: path.to_owned(), source }
+}
+
+/// Makes the place for files on their way, the first time that one is needed.
+fn make_partial(root: &OwnedFd, is_there: &mut bool) -> Result<(), TreeError> {
+    if !*is_there {
+        rustix::fs::mkdirat(root, PARTIAL, Mode::RWXU).map_err(|source| disk("make", PARTIAL, source))?;
+        *is_there = true;
+    }
+    Ok(())
 }
 
 fn split(path: &str) -> (&str, &str) {
@@ -414,12 +435,14 @@ fn names(directory: &OwnedFd, path: &str) -> Result<Vec<(Vec<u8>, FileType)>, Tr
 /// What was not listed, on its way out of the tree: to remove a hundred thousand files takes a minute on some disks.
 struct Gone<'a> {
     root: &'a OwnedFd,
+    has_place: bool,
     count: u64,
 }
 
 impl Gone<'_> {
     /// Takes an entry out of its directory.
     fn take(&mut self, directory: &OwnedFd, name: &[u8]) -> Result<(), TreeError> {
+        make_partial(self.root, &mut self.has_place)?;
         self.count += 1;
         let place = format!("{PARTIAL}/gone-{}", self.count);
         match rustix::fs::renameat(directory, name, self.root, &place) {
