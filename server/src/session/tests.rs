@@ -1,4 +1,4 @@
-//! How long a session lasts: clients that answer, that have no health service, that are ill, and that are silent.
+//! How long a session lasts: clients that answer, that have no health service, that are ill, that are silent, and that go at once.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -67,7 +67,7 @@ fn session(well: usize, then: Option<Code>) -> (Session, Arc<AtomicUsize>) {
 #[tokio::test(start_paused = true)]
 async fn a_client_is_there_until_it_fails_or_is_silent_for_too_long() {
     for (then, lasts) in
-        [(Some(Code::Internal), HEALTH_INTERVAL * 3), (None, HEALTH_INTERVAL * 3 + HEALTH_TIMEOUT)]
+        [(Some(Code::Internal), HEALTH_INTERVAL * 4), (None, HEALTH_INTERVAL * 4 + HEALTH_TIMEOUT)]
     {
         let (session, asked) = session(3, then);
         let began = Instant::now();
@@ -84,8 +84,27 @@ async fn a_client_without_the_service_is_there_until_it_goes() {
     let (session, asked) = session(0, Some(Code::Unimplemented));
     let watched = session.clone();
     let watching = tokio::spawn(async move { watched.watch().await });
-    tokio::time::sleep(HEALTH_INTERVAL * 10).await;
+    tokio::time::sleep(HEALTH_INTERVAL * 11).await;
     assert!(!watching.is_finished() && asked.load(Ordering::Relaxed) >= 10);
     session.closed.cancel();
     watching.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_soon_is_sent_nothing() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let connector = tower::service_fn(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Err::<TokioIo<tokio::io::DuplexStream>, _>(std::io::Error::other("gone")))
+    });
+    let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector);
+    let closed = CancellationToken::new();
+    let session = Session { channel, methods: Arc::default(), shared_key: "".into(), closed };
+    let watched = session.clone();
+    let watching = tokio::spawn(async move { watched.watch().await });
+    tokio::time::sleep(HEALTH_INTERVAL / 2).await;
+    session.closed.cancel();
+    watching.await.unwrap();
+    assert_eq!(connections.load(Ordering::Relaxed), 0);
 }
