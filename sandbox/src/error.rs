@@ -8,6 +8,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Limit;
+
 /// Why there is no [`crate::Exit`].
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -70,6 +72,15 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// The kernel refuses a limit of the process.
+    #[error("cannot set the limit {limit}")]
+    Limit {
+        /// Which.
+        limit: Limit,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
     /// The supervisor vanished without a report. What ran in the sandbox is gone too.
     #[error("the sandbox's supervisor ended without a report ({status})")]
     Lost {
@@ -109,6 +120,7 @@ pub(crate) enum Failure {
     NotFound { command: String, searched: bool },
     NotExecutable { command: String, errno: i32 },
     WorkingDirectory { path: String, errno: i32 },
+    Limit { limit: Limit, errno: i32 },
 }
 
 impl Failure {
@@ -131,6 +143,9 @@ impl From<Failure> for SandboxError {
             }
             Failure::WorkingDirectory { path, errno } => {
                 SandboxError::WorkingDirectory { path, source: io::Error::from_raw_os_error(errno) }
+            }
+            Failure::Limit { limit, errno } => {
+                SandboxError::Limit { limit, source: io::Error::from_raw_os_error(errno) }
             }
         }
     }

@@ -19,6 +19,7 @@ mod device;
 mod error;
 mod exit;
 mod init;
+mod limit;
 mod plan;
 mod reexec;
 mod seccomp;
@@ -31,6 +32,7 @@ mod wire;
 pub use device::{Device, DeviceKind};
 pub use error::SandboxError;
 pub use exit::Exit;
+pub use limit::Limit;
 pub use spawn::{Sandbox, Signaller, resize, spawn};
 pub use spec::{
     ChangesDirectory, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize,

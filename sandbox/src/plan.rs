@@ -5,11 +5,11 @@
 //! absolute inside the root, which is not yet `/` before [`Step::Pivot`].
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cgroup::{Hierarchy, Layout};
 use crate::device::{self, Device};
-use crate::{Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
+use crate::{Limit, Mount, MountKind, MountTree, Network, Root, RunSpec, Stdin, Stdio, WindowSize};
 
 /// One thing to do. `Display` completes the sentence "cannot …".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) enum Step {
     Pivot,
     /// Enter the working directory.
     Enter { path: String, create: bool },
+    /// Limit what this process, and so the command, may use.
+    Limit(Limit),
     /// Drop privileges, unless all may stay, and become the user.
     Credentials { uid: u32, gid: u32, groups: Vec<u32>, no_new_privs: bool, privileged: bool },
     /// Become the command.
@@ -129,6 +131,10 @@ const LINKS: [(&str, &str); 6] = [
     ("/dev/core", "/proc/kcore"),
 ];
 
+/// Where programs look for memory that they share, and how much of it there is, in bytes: Docker's.
+const SHARED_MEMORY_TARGET: &str = "/dev/shm";
+const SHARED_MEMORY: u64 = 64 << 20;
+
 /// All steps for a run, on a machine with these control groups.
 pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step> {
     let mut steps = vec![Step::PrivateMounts, Step::Hostname(spec.hostname.clone())];
@@ -138,7 +144,7 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
     let privileged = spec.privileged;
     let (root, read_only) = (spec.root.clone(), spec.read_only_root);
     steps.push(Step::Root { root, targets: targets(spec), devices: privileged, read_only });
-    steps.extend(system_mounts(privileged));
+    steps.extend(system_mounts(spec));
     steps.extend(cgroup_mounts(cgroups, privileged));
     let make = if privileged { Step::Node } else { Step::Device };
     steps.extend(device::system(privileged).into_iter().map(make));
@@ -158,6 +164,8 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
     });
     steps.push(Step::Pivot);
     steps.push(Step::Enter { path: spec.cwd.clone(), create: spec.create_cwd });
+    // Raising one takes a privilege that is about to go; until here the limits are those of kiln.
+    steps.extend(spec.limits.iter().cloned().map(Step::Limit));
     steps.push(Step::Credentials {
         uid: spec.uid,
         gid: spec.gid,
@@ -235,7 +243,12 @@ fn user_mount(mount: &Mount, privileged: bool) -> Step {
     }
 }
 
-fn system_mounts(privileged: bool) -> Vec<Step> {
+fn system_mounts(spec: &RunSpec) -> Vec<Step> {
+    let privileged = spec.privileged;
+    let shared = spec.shared_memory.unwrap_or(SHARED_MEMORY).to_string();
+    // What is mounted there instead is not mounted on it, as under BuildKit: a place has one entry in /proc/mounts.
+    let is_taken =
+        spec.mounts.iter().any(|mount| Path::new(&mount.target) == Path::new(SHARED_MEMORY_TARGET));
     let tmpfs = |mode: &str, size: &str| vec![parameter("mode", mode), parameter("size", size)];
     // Group 5 is "tty" on every distribution; terminals are writable for it.
     let devpts = vec![parameter("mode", "620"), parameter("gid", "5"), parameter("ptmxmode", "666")];
@@ -244,11 +257,13 @@ fn system_mounts(privileged: bool) -> Vec<Step> {
         NewMount { read_only: !privileged, ..new_mount("/sys", "sysfs") },
         NewMount { parameters: tmpfs("755", "65536k"), devices: privileged, ..new_mount("/dev", "tmpfs") },
         NewMount { parameters: devpts, devices: true, ..new_mount("/dev/pts", "devpts") },
-        NewMount { parameters: tmpfs("1777", "65536k"), ..new_mount("/dev/shm", "tmpfs") },
+        NewMount { parameters: tmpfs("1777", &shared), ..new_mount(SHARED_MEMORY_TARGET, "tmpfs") },
         new_mount("/dev/mqueue", "mqueue"),
     ]
+    .into_iter()
+    .filter(|mount| !is_taken || mount.target != SHARED_MEMORY_TARGET)
     .map(Step::Mount)
-    .to_vec()
+    .collect()
 }
 
 fn cgroup_mounts(layout: &Layout, privileged: bool) -> Vec<Step> {
@@ -319,6 +334,7 @@ impl fmt::Display for Step {
             Step::Streams { owner, .. } => write!(f, "set up the standard streams of user {owner}"),
             Step::Pivot => write!(f, "enter the root file system"),
             Step::Enter { path, .. } => write!(f, "change to the working directory `{path}`"),
+            Step::Limit(limit) => write!(f, "set the limit {limit}"),
             Step::Credentials { uid, gid, .. } => write!(f, "become user {uid}, group {gid}"),
             Step::Execute { args, .. } => write!(f, "execute `{}`", args.first().map_or("", String::as_str)),
         }

@@ -36,6 +36,39 @@ fn privileges_are_dropped_last_and_after_the_host_is_gone() {
 }
 
 #[test]
+fn limits_are_set_when_nothing_else_is_to_be_done() {
+    let mut spec = spec();
+    let limit = |name: &str| Limit { name: name.into(), soft: Some(1), hard: None };
+    spec.limits = vec![limit("nofile"), limit("nofile"), limit("as")];
+    let steps = plan(&spec);
+    let enter = position(&steps, |step| matches!(step, Step::Enter { .. }));
+    let [set @ .., Step::Credentials { .. }, Step::Execute { .. }] = &steps[enter + 1..] else {
+        unreachable!()
+    };
+    assert_eq!(set, spec.limits.into_iter().map(Step::Limit).collect::<Vec<_>>());
+}
+
+#[test]
+fn memory_to_share_has_the_size_that_is_asked_for_unless_something_else_is_there() {
+    let shared = |spec: &RunSpec| {
+        let steps = plan(spec);
+        let mounts: Vec<NewMount> = new_mounts(&steps).into_iter().cloned().collect();
+        mounts
+            .into_iter()
+            .filter(|mount| mount.target.trim_end_matches('/') == "/dev/shm")
+            .collect::<Vec<_>>()
+    };
+    let size = |mount: &NewMount| mount.parameters.iter().find(|(key, _)| key == "size").unwrap().1.clone();
+    let mut spec = spec();
+    assert_eq!(shared(&spec).iter().map(size).collect::<Vec<_>>(), [Some("67108864".to_owned())]);
+    spec.shared_memory = Some(4096);
+    assert_eq!(shared(&spec).iter().map(size).collect::<Vec<_>>(), [Some("4096".to_owned())]);
+    let kind = MountKind::Tmpfs { size: Some(8192), mode: 0o1777 };
+    spec.mounts.push(Mount { target: "/dev/shm/".into(), kind });
+    assert_eq!(shared(&spec).iter().map(size).collect::<Vec<_>>(), [Some("8192".to_owned())]);
+}
+
+#[test]
 fn what_shows_the_host_is_masked_or_read_only_after_the_users_mounts() {
     let mut spec = spec();
     spec.mounts

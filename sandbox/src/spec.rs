@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Device, SandboxError};
+use crate::{Device, Limit, SandboxError};
 
 /// One process to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,10 @@ pub struct RunSpec {
     pub window: WindowSize,
     /// Whether programs with setuid bits or file capabilities are kept from gaining privileges.
     pub no_new_privs: bool,
+    /// Limits of what it may use; what is not among them is limited as the caller is. Of several of one name the last counts.
+    pub limits: Vec<Limit>,
+    /// Size of `/dev/shm` in bytes; `None` is Docker's, 64 MiB. What [`mounts`](Self::mounts) has there takes its place.
+    pub shared_memory: Option<u64>,
 }
 
 impl RunSpec {
@@ -77,6 +81,8 @@ impl RunSpec {
             stdin: Stdin::Null,
             window: WindowSize::default(),
             no_new_privs: false,
+            limits: Vec::new(),
+            shared_memory: None,
         }
     }
 
@@ -121,6 +127,11 @@ impl RunSpec {
                     &format!("device {:?}", device.path),
                     "the place is not an absolute path below /",
                 ));
+            }
+        }
+        for limit in &self.limits {
+            if let Some(problem) = limit.problem() {
+                return Err(invalid(&format!("limit {limit}"), problem));
             }
         }
         self.root.check()
@@ -333,13 +344,14 @@ mod tests {
     #[test]
     fn senseless_specifications_are_named() {
         type Change = fn(&mut RunSpec);
-        let cases: [(Change, &str); 7] = [
+        let cases: [(Change, &str); 8] = [
             (|s| s.args.clear(), "args"),
             (|s| s.args = vec![String::new()], "args"),
             (|s| s.args.push("a\0b".into()), "args"),
             (|s| s.env.push(("A=B".into(), String::new())), "env \"A=B\""),
             (|s| s.cwd = "relative".into(), "cwd"),
             (|s| s.mounts.push(tmpfs("/")), "mount \"/\""),
+            (|s| s.limits.push(Limit { name: "x".into(), soft: None, hard: Some(1) }), "limit x=-1:1"),
             (|s| s.root = Root::OverlayScratch { lowers: vec!["base".into()], size: None }, "root base"),
         ];
         for (change, expected) in cases {

@@ -62,6 +62,10 @@ impl<'a> Init<'a> {
                         None => Failure::step(step.to_string(), error),
                     })?;
                 }
+                Step::Limit(limit) => limit.set().map_err(|error| match error.raw_os_error() {
+                    Some(errno) => Failure::Limit { limit: limit.clone(), errno },
+                    None => Failure::step(step.to_string(), error),
+                })?,
                 Step::Execute { args, env } => {
                     self.announce().map_err(|error| Failure::step(step.to_string(), error))?;
                     return execute::execute(args, env);
@@ -104,7 +108,7 @@ impl<'a> Init<'a> {
                 credentials::assume(&identity, *no_new_privs, *privileged)?;
                 die_with(&self.supervisor)
             }
-            Step::Root { .. } | Step::Enter { .. } | Step::Execute { .. } => {
+            Step::Root { .. } | Step::Enter { .. } | Step::Limit(_) | Step::Execute { .. } => {
                 Err(io::Error::other("a step out of its place"))
             }
         }

@@ -12,6 +12,7 @@ mod helper;
 mod identity;
 mod isolation;
 mod lifetime;
+mod limits;
 mod network;
 mod parts;
 mod privileges;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     tests.extend(identity::TESTS);
     tests.extend(isolation::TESTS);
     tests.extend(lifetime::TESTS);
+    tests.extend(limits::TESTS);
     tests.extend(network::TESTS);
     tests.extend(parts::TESTS);
     tests.extend(privileges::TESTS);
