@@ -1,6 +1,6 @@
 //! The graph itself: vertices, their inputs, and what is shown about them.
 
-use crate::op::Op;
+use crate::op::{ExecMount, Op, Ulimit};
 
 /// Index of a vertex in its [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +85,20 @@ impl Graph {
         }
     }
 
+    /// Limits what every command may use, beside the limits that it has, and gives it that much shared memory, in bytes.
+    pub fn limit(&mut self, limits: &[Ulimit], shared_memory: Option<u64>) {
+        for vertex in &mut self.vertices {
+            let Op::Exec(exec) = &mut vertex.op else { continue };
+            let own = std::mem::take(&mut exec.rules.limits);
+            exec.rules.limits = Ulimit::in_order(own.into_iter().chain(limits.iter().cloned()));
+            // Whatever else the command mounts there is below.
+            exec.mounts.extend(shared_memory.map(|size| ExecMount::Tmpfs {
+                target: ExecMount::SHARED_MEMORY.to_owned(),
+                size: Some(size),
+            }));
+        }
+    }
+
     /// The vertex with that id, if it is in this graph.
     pub fn get(&self, id: VertexId) -> Option<&Vertex> {
         self.vertices.get(id.index())
@@ -113,9 +127,12 @@ mod tests {
     use super::*;
     use crate::op::{Exec, ExecRules, Network, Security, Source};
 
-    #[test]
-    fn hosts_are_added_to_those_that_commands_know() {
-        let pair = |address: &str, name: &str| (address.to_owned(), name.to_owned());
+    fn pair(address: &str, name: &str) -> (String, String) {
+        (address.to_owned(), name.to_owned())
+    }
+
+    /// A graph of one command that does this.
+    fn changed(rules: ExecRules, change: impl FnOnce(&mut Graph)) -> Exec {
         let exec = Exec {
             args: vec!["true".to_owned()],
             env: Vec::new(),
@@ -128,14 +145,43 @@ mod tests {
             security: Security::Sandbox,
             devices: Vec::new(),
             hostname: None,
-            rules: ExecRules { hosts: vec![pair("10.0.0.1", "own")], ..ExecRules::default() },
+            rules,
         };
         let mut graph = Graph::new();
         let vertex = |op, inputs| Vertex { op, inputs, no_cache: false, display: Display::default() };
         let root = graph.add(vertex(Op::Source(Source::Scratch), Vec::new())).unwrap();
         let command = graph.add(vertex(Op::Exec(exec), vec![root])).unwrap();
-        graph.add_hosts(&[pair("10.0.0.2", "more")]);
+        change(&mut graph);
         let Some(Op::Exec(exec)) = graph.get(command).map(|vertex| &vertex.op) else { unreachable!() };
+        exec.clone()
+    }
+
+    #[test]
+    fn hosts_are_added_to_those_that_commands_know() {
+        let rules = ExecRules { hosts: vec![pair("10.0.0.1", "own")], ..ExecRules::default() };
+        let exec = changed(rules, |graph| graph.add_hosts(&[pair("10.0.0.2", "more")]));
         assert_eq!(exec.rules.hosts, [pair("10.0.0.1", "own"), pair("10.0.0.2", "more")]);
+    }
+
+    #[test]
+    fn limits_take_the_place_of_those_that_commands_have() {
+        let limit = |text: &str| text.parse::<Ulimit>().unwrap();
+        let rules = ExecRules { limits: vec![limit("core=0"), limit("nofile=9")], ..ExecRules::default() };
+        let exec = changed(rules, |graph| graph.limit(&[limit("nproc=5"), limit("nofile=7:8")], Some(4096)));
+        assert_eq!(exec.rules.limits, [limit("core=0"), limit("nofile=7:8"), limit("nproc=5")]);
+        assert_eq!(exec.mounts, [ExecMount::Tmpfs { target: "/dev/shm".to_owned(), size: Some(4096) }]);
+    }
+
+    #[test]
+    fn without_limits_a_command_is_what_it_was() {
+        let limited = changed(ExecRules::default(), |graph| graph.limit(&[], None));
+        let text = serde_json::to_string(&Op::Exec(limited.clone())).unwrap();
+        assert!(!text.contains("limits") && !text.contains("rules"), "{text}");
+        assert_eq!(limited, changed(ExecRules::default(), |_| ()));
+        // What older versions wrote has no word of limits.
+        let rules = ExecRules { exit_codes: vec![1], ..ExecRules::default() };
+        let text = serde_json::to_string(&rules).unwrap();
+        assert_eq!(serde_json::from_str::<ExecRules>(&text).unwrap(), rules);
+        assert!(!text.contains("limits"), "{text}");
     }
 }

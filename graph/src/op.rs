@@ -6,11 +6,13 @@
 
 mod access;
 mod files;
+mod limit;
 
 use serde::{Deserialize, Serialize};
 
 pub use access::{GitAccess, GitSecret};
 pub use files::{MakeDirectory, MakeFile, MakeLink, Remove, Transfer, Wildcards};
+pub use limit::{Ulimit, UlimitError};
 
 /// What a vertex does with its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +170,14 @@ pub struct ExecRules {
     pub exit_codes: Vec<i32>,
     /// More hosts that it knows: address and name.
     pub hosts: Vec<(String, String)>,
+    /// Limits of what it may use, in [their order](Ulimit::in_order); what is not among them is the machine's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Ulimit>,
+}
+
+impl ExecMount {
+    /// Where programs expect memory that they share, in every sandbox.
+    pub const SHARED_MEMORY: &'static str = "/dev/shm";
 }
 
 impl ExecRules {
