@@ -6,6 +6,7 @@ mod kept;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp as Now;
 use kiln_builder::event::{Event, StepId, Stream as Output};
@@ -19,6 +20,10 @@ use crate::api::control::{StatusResponse, Vertex, VertexLog, VertexStatus, Verte
 
 /// Messages that are on their way to a watcher; what comes after them waits in what is kept.
 const BEHIND: usize = 4;
+
+/// How long what happens is gathered before it is told: a display shows less often, and a message for each cached step costs the
+/// client more than the step.
+const PACE: Duration = Duration::from_millis(10);
 
 /// How a builder says that a command failed, before the exit code or the signal.
 const EXITED: &str = "the command exited with code ";
@@ -187,13 +192,25 @@ impl StatusLog {
                 let now = *length.borrow_and_update();
                 while next < now.messages {
                     // Nothing, where all that came since has been given up.
-                    let Some((message, after)) = log.from(next) else { break };
+                    let Some((message, after)) = log.from(next) else {
+                        next = now.messages;
+                        break;
+                    };
                     next = after;
                     if sender.send(Ok(message)).await.is_err() {
                         return;
                     }
                 }
-                if now.is_over || length.changed().await.is_err() {
+                if now.is_over {
+                    return;
+                }
+                // What happens next is gathered for a moment; the end is told at once.
+                let over = async { length.wait_for(|length| length.is_over).await.is_err() };
+                if tokio::time::timeout(PACE, over).await == Ok(true) {
+                    return;
+                }
+                let more = |length: &Length| length.is_over || length.messages > next;
+                if length.wait_for(more).await.is_err() {
                     return;
                 }
             }
@@ -315,8 +332,6 @@ pub(crate) fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -364,6 +379,26 @@ mod tests {
                 (&all.vertexes[0].digest, &all.vertexes[0].digest)
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_steps_are_told_in_few_messages() {
+        let log = Arc::new(StatusLog::new("b"));
+        let mut watcher = log.watch();
+        let (mut messages, mut vertexes) = (0, 0);
+        for number in 0..1_000 {
+            let step = StepId(number);
+            log.event(1, Event::Started { step, name: format!("RUN {number}") });
+            log.event(1, Event::Cached { step });
+            tokio::time::advance(PACE / 10).await;
+            while let Ok(message) = watcher.try_recv() {
+                messages += 1;
+                vertexes += message.unwrap().vertexes.len();
+            }
+        }
+        log.finish().await;
+        assert!(messages > 10 && messages <= 102, "{messages}");
+        assert_eq!(vertexes + read(watcher).await.vertexes.len(), 2_000);
     }
 
     #[tokio::test]
