@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::builder::{Builder, version};
 use crate::measure::{Measured, family, measure};
+use crate::report;
 use crate::support::daemon::Daemon;
 use crate::support::registry::Registry;
 use crate::support::tool::{run, tool_at};
@@ -46,7 +47,7 @@ impl BuildKit {
     /// The same with kiln, as built by this workspace, in place of the daemon.
     pub fn kiln(directory: &Path, client: &Path, registry: &str) -> BuildKit {
         let started = Self::start(directory, Path::new(env!("CARGO_BIN_EXE_kiln")), client, registry);
-        BuildKit { name: "kiln serve".to_owned(), is_kiln: true, ..started }
+        BuildKit { name: report::SERVED.to_owned(), is_kiln: true, ..started }
     }
 
     fn serve(&mut self) {

@@ -113,6 +113,9 @@ fn one_round(report: &mut Report, builders: &mut [Box<dyn Builder>], work: &Work
     each("push after export", builders, &|builder| Some(builder.push(&Registry::empty())));
     let chain = work.chain(round, CHAIN);
     each("50 x RUN true", builders, &|builder| Some(builder.build(&chain)));
+    for _ in 0..REPEATS {
+        each(report::CHAIN_AGAIN, builders, &|builder| Some(builder.build(&chain)));
+    }
     // Before the long chain, whose image is the next one of that name.
     for _ in 0..REPEATS {
         each("run --rm true", builders, &|builder| builder.run());
