@@ -161,9 +161,12 @@ impl<'a> Export<'a> {
         }
     }
 
-    /// The statements that go with an output, image by image.
+    /// The statements that go with an output, image by image. Where there is an index for platforms, what would not be worth
+    /// one goes, too; so it does under BuildKit.
     fn stated(&self, attributes: &OutputAttributes) -> Vec<Vec<Attestation>> {
-        let goes = |attestation: &Attestation| attributes.attestations_anyway || !attestation.inline_only;
+        let is_files = matches!(attributes.kind, OutputKind::Local | OutputKind::Tar);
+        let all_go = attributes.attestations_anyway || self.is_multi && !is_files;
+        let goes = |attestation: &Attestation| all_go || !attestation.inline_only;
         let of_image = |all: &Vec<Attestation>| all.iter().filter(|one| goes(one)).cloned().collect();
         self.attestations.iter().map(of_image).collect()
     }

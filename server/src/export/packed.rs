@@ -31,7 +31,12 @@ const NAME: &str = "image.name";
 pub(super) fn check(attributes: &OutputAttributes, stated: Option<&ProvenanceOptions>) -> Result<(), Status> {
     let is_files = matches!(attributes.kind, OutputKind::Local | OutputKind::Tar);
     let goes = |options: &ProvenanceOptions| attributes.attestations_anyway || !options.inline_only;
-    if !is_files && attributes.packing.types == DocumentTypes::Docker && stated.is_some_and(goes) {
+    if is_files { Ok(()) } else { check_types(attributes, stated.is_some_and(goes)) }
+}
+
+/// Docker's own documents have no place for statements.
+fn check_types(attributes: &OutputAttributes, is_stated: bool) -> Result<(), Status> {
+    if is_stated && attributes.packing.types == DocumentTypes::Docker {
         return Err(Status::invalid_argument(
             "cannot export attestations with \"oci-mediatypes=false\": build with --provenance=false",
         ));
@@ -117,7 +122,9 @@ impl Export<'_> {
             return Err(Status::invalid_argument(message));
         }
         let attestations = self.stated(attributes);
-        let is_index = self.is_multi || attestations.iter().any(|stated| !stated.is_empty());
+        let is_stated = attestations.iter().any(|stated| !stated.is_empty());
+        check_types(attributes, is_stated)?;
+        let is_index = self.is_multi || is_stated;
         if annotations.is_of_index() && !is_index {
             return Err(Status::invalid_argument(
                 "index annotations not supported for single platform export",

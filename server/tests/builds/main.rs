@@ -72,6 +72,11 @@ async fn outputs_of_each_kind_reach_the_client() {
     let stated = [("attest:provenance", "mode=min,inline-only=true")];
     let tar = daemon.build(&offer, &stated, vec![output("tar", &[])]).await;
     assert_eq!(names(&tar.taken.bytes), ["a"], "little is stated, and of images only");
+    let platforms = ("platform", "linux/amd64,linux/arm64");
+    let oci = daemon.build(&offer, &[stated[0], platforms], vec![output("oci", &[])]).await;
+    let members = names(&oci.taken.bytes).len();
+    let plain = daemon.build(&offer, &[platforms], vec![output("oci", &[])]).await;
+    assert!(members > names(&plain.taken.bytes).len(), "an index has room for it");
     let stated = [("attest:provenance", "mode=min,filename=said.json")];
     let tar = daemon.build(&offer, &stated, vec![output("tar", &[])]).await;
     assert_eq!(names(&tar.taken.bytes), ["a", "said.json"]);
