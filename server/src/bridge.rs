@@ -23,7 +23,7 @@ use crate::api::gateway::{
 };
 use crate::build::{Build, Outcome};
 use crate::server::Server;
-use crate::{failure, frontend, llb, unmet};
+use crate::{export, failure, frontend, llb, policy};
 
 /// How long a call waits for its build to begin.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -50,6 +50,11 @@ const CAPABILITIES: &[&str] = &[
     "gateway.evaluate",
     "gateway.warnings",
 ];
+
+/// What graphs, outputs and policies may hold.
+fn llb_capabilities() -> impl Iterator<Item = &'static &'static str> {
+    llb::CAPABILITIES.iter().chain(export::CAPABILITIES).chain(policy::CAPABILITIES)
+}
 
 /// The service.
 #[derive(Clone)]
@@ -92,7 +97,7 @@ impl LlbBridge for BridgeService {
     async fn solve(&self, request: Request<SolveRequest>) -> Result<Response<SolveResponse>, Status> {
         let build = self.build(&request).await?;
         let mut request = request.into_inner();
-        unmet::policies(&request.source_policies)?;
+        let policies = build.policies().and(std::mem::take(&mut request.source_policies)).await?;
         let (ends, attributes) = (request.r#final, std::mem::take(&mut request.exporter_attr));
         let returned = if ends { Some(exporter_attributes(&attributes)?) } else { None };
         let style = Style { array: request.allow_result_array_ref, returns: request.allow_result_return };
@@ -103,13 +108,16 @@ impl LlbBridge for BridgeService {
                 let message = "cannot solve with both Definition and Frontend specified";
                 return Err(Status::invalid_argument(message));
             }
-            let result = graph(&self.0, &build, (definition, attributes), request.evaluate || ends).await?;
+            let graph = graph(&self.0, &build, (definition, attributes, policies), request.evaluate || ends);
+            let result = graph.await?;
             Parts { named: vec![result], metadata: HashMap::new() }
         } else if request.frontend.is_empty() {
             Parts::default()
         } else {
-            let attributes = llb::as_images(&self.0, &build, &request.frontend_inputs, &attributes).await?;
-            Parts::of(&build, frontend::solve(&self.0, &build, &request.frontend, &attributes).await?)
+            let given = (&attributes, &policies);
+            let attributes = llb::as_images(&self.0, &build, &request.frontend_inputs, given).await?;
+            let given = (&attributes, &policies);
+            Parts::of(&build, frontend::solve(&self.0, &build, &request.frontend, given).await?)
         };
         if let Some(mut metadata) = returned {
             metadata.extend(solved.metadata.clone());
@@ -157,7 +165,7 @@ impl LlbBridge for BridgeService {
         let cap = |id: &&str| ApiCap { id: (*id).to_owned(), enabled: true, ..ApiCap::default() };
         Ok(Response::new(PongResponse {
             frontend_api_caps: CAPABILITIES.iter().map(cap).collect(),
-            llb_caps: llb::CAPABILITIES.iter().chain(crate::export::CAPABILITIES).map(cap).collect(),
+            llb_caps: llb_capabilities().map(cap).collect(),
             workers: vec![self.0.worker()],
         }))
     }

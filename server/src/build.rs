@@ -14,6 +14,7 @@ use crate::api::control::{CacheOptions, Exporter};
 use crate::api::pb;
 use crate::caches::BuildCaches;
 use crate::export::made::Making;
+use crate::policy::Policies;
 use crate::results::Held;
 use crate::status::StatusLog;
 
@@ -49,8 +50,8 @@ pub(crate) struct Build {
     pub(crate) entitlements: Vec<String>,
     /// Caches that are read and written, if the client named any when the build began.
     pub(crate) caches: OnceLock<CacheOptions>,
-    /// The session that says which sources it may have, if one is to be asked.
-    pub(crate) policy: OnceLock<String>,
+    /// What its sources are held against.
+    pub(crate) policies: OnceLock<Policies>,
     /// Graphs that the client gave it by name when it began.
     pub(crate) inputs: OnceLock<HashMap<String, pb::Definition>>,
     /// How what it makes was made.
@@ -90,7 +91,7 @@ impl Build {
             exporters,
             entitlements,
             caches: OnceLock::new(),
-            policy: OnceLock::new(),
+            policies: OnceLock::new(),
             inputs: OnceLock::new(),
             making: Making::begin(),
             status: Arc::new(StatusLog::new(id)),
@@ -146,6 +147,16 @@ impl Build {
     pub(crate) fn know(&self, reference: &str, image: &Arc<Solved>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(reference.to_owned(), Arc::clone(image));
+    }
+
+    /// Whether a reference stands for an image that only this build knows.
+    pub(crate) fn knows(&self, reference: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(reference)
+    }
+
+    /// What the sources of all its parts are held against.
+    pub(crate) fn policies(&self) -> Policies {
+        self.policies.get().cloned().unwrap_or_default()
     }
 
     /// Tells a lowering of the images that only this build knows.

@@ -23,6 +23,7 @@ use crate::api::pb;
 use crate::build::{Build, Outcome};
 use crate::ending::{Ending, Told};
 use crate::history;
+use crate::policy::Policies;
 use crate::rendezvous::Rendezvous;
 use crate::running::{Running, UnderWay};
 use crate::server::Server;
@@ -146,8 +147,14 @@ pub(crate) fn unreadable(error: &std::io::Error) -> Status {
 
 impl Server {
     async fn solve(&self, request: SolveRequest) -> Result<HashMap<String, String>, Status> {
+        let rules = request.source_policy.clone();
+        let policies = Policies::read(rules, &request.source_policy_session).await;
         // A daemon that stops waits for the end of this.
-        let under_way = self.begin(&request);
+        let under_way = policies.and_then(|policies| Ok((self.begin(&request)?, policies)));
+        let (under_way, policies) = match under_way {
+            Ok((under_way, policies)) => (Ok(under_way), policies),
+            Err(refusal) => (Err(refusal), Policies::default()),
+        };
         let exporters = exporters(&request);
         // Internal builds are questions of clients to themselves.
         let record = (!request.internal).then(|| history::record(&request, exporters.clone()));
@@ -157,9 +164,7 @@ impl Server {
         let (build, returned) =
             Build::new(&request.r#ref, &request.session, attributes, exporters, request.entitlements);
         // Nobody else has the build yet.
-        if !request.source_policy_session.is_empty() {
-            drop(build.policy.set(request.source_policy_session));
-        }
+        drop(build.policies.set(policies));
         drop(build.caches.set(request.cache.unwrap_or_default()));
         drop(build.making.remembered.set(Arc::clone(&self.made)));
         drop(build.inputs.set(inputs.clone()));
@@ -216,19 +221,21 @@ impl Server {
         (frontend, definition, inputs): (&str, Option<pb::Definition>, &HashMap<String, pb::Definition>),
         returned: tokio::sync::oneshot::Receiver<Result<Outcome, Status>>,
     ) -> Result<HashMap<String, String>, Status> {
+        let policies = build.policies();
+        let given = (&build.attributes, &policies);
         let outcome = if let Some(definition) = definition {
             if !frontend.is_empty() {
                 return Err(Status::invalid_argument(
                     "cannot solve with both Definition and Frontend specified",
                 ));
             }
-            llb::solve(self, build, &definition, &build.attributes).await?
+            llb::solve(self, build, &definition, given).await?
         } else if frontend.is_empty() {
             // The client drives the build itself and says how it ended.
             returned.await.map_err(|_| Status::cancelled("the client has gone"))??
         } else {
-            let attributes = llb::as_images(self, build, inputs, &build.attributes).await?;
-            frontend::solve(self, build, frontend, &attributes).await?
+            let attributes = llb::as_images(self, build, inputs, given).await?;
+            frontend::solve(self, build, frontend, (&attributes, &policies)).await?
         };
         export::export(self, build, &outcome).await
     }

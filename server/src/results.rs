@@ -10,6 +10,7 @@ use tonic::Status;
 use crate::api::pb;
 use crate::build::{Build, Solved};
 use crate::llb;
+use crate::policy::Policies;
 use crate::server::Server;
 
 /// One result. Its failure is kept as its success is: nothing that failed is executed again because it is looked at again.
@@ -19,11 +20,12 @@ pub(crate) struct Held {
     solved: OnceCell<Result<Arc<Solved>, Status>>,
 }
 
-/// A graph, and the shared caches that may answer for it.
+/// A graph, the attributes that name shared caches which may answer for it, and what its sources are held against.
 #[derive(Debug)]
 struct Graph {
     definition: pb::Definition,
     attributes: HashMap<String, String>,
+    policies: Policies,
 }
 
 impl Held {
@@ -33,15 +35,19 @@ impl Held {
     }
 
     /// A graph whose result nobody has needed yet.
-    pub(crate) fn graph(definition: pb::Definition, attributes: HashMap<String, String>) -> Self {
-        Self { graph: Some(Graph { definition, attributes }), solved: OnceCell::new() }
+    pub(crate) fn graph(
+        definition: pb::Definition,
+        attributes: HashMap<String, String>,
+        policies: Policies,
+    ) -> Self {
+        Self { graph: Some(Graph { definition, attributes, policies }), solved: OnceCell::new() }
     }
 
     /// The file system. Whoever asks while it is being made waits for it.
     pub(crate) async fn get(&self, server: &Server, build: &Arc<Build>) -> Result<Arc<Solved>, Status> {
         let make = async || match &self.graph {
-            Some(Graph { definition, attributes }) => {
-                llb::result_of(server, build, definition, attributes).await
+            Some(Graph { definition, attributes, policies }) => {
+                llb::result_of(server, build, definition, (attributes, policies)).await
             }
             None => Err(Status::internal("a result was lost")),
         };

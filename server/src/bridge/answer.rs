@@ -14,6 +14,7 @@ use crate::api::pb::Definition;
 use crate::build::{Build, Outcome, Solved};
 use crate::frontend::dockerfile::CONFIG;
 use crate::llb;
+use crate::policy::Policies;
 use crate::results::Held;
 use crate::server::Server;
 
@@ -65,11 +66,11 @@ impl Parts {
 pub(super) async fn graph(
     server: &Server,
     build: &Arc<Build>,
-    (definition, attributes): (Definition, HashMap<String, String>),
+    (definition, attributes, policies): (Definition, HashMap<String, String>, Policies),
     now: bool,
 ) -> Result<(String, Ref), Status> {
     llb::check(server, &definition)?;
-    let held = Arc::new(Held::graph(definition.clone(), attributes));
+    let held = Arc::new(Held::graph(definition.clone(), attributes, policies));
     if now {
         held.get(server, build).await?;
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kiln_builder::{Commit, RemoteFile};
+use kiln_graph::redact;
 use kiln_registry::Reference;
 use prost_types::Timestamp;
 use tonic::{Code, Status};
@@ -18,12 +19,8 @@ use crate::api::pb;
 use crate::build::Build;
 use crate::failure::told;
 use crate::llb::{self, Known};
+use crate::policy::{IMAGE, LAYOUT};
 use crate::server::Server;
-use crate::unmet;
-
-/// The schemes of images: of registries, and of layouts of the client's.
-const IMAGE: &str = "docker-image://";
-const LAYOUT: &str = "oci-layout://";
 
 /// The kind of resolver that asks registries; the other one reads layouts.
 const REGISTRY: i32 = 0;
@@ -39,8 +36,8 @@ pub(super) async fn image_config(
     build: &Arc<Build>,
     request: ResolveImageConfigRequest,
 ) -> Result<ResolveImageConfigResponse, Status> {
-    unmet::policies(&request.source_policies)?;
-    let reference = request.r#ref;
+    let policies = build.policies().and(request.source_policies).await?;
+    let mut reference = request.r#ref;
     let source = if request.resolver_type == REGISTRY {
         pb::SourceOp { identifier: format!("{IMAGE}{reference}"), attrs: HashMap::new() }
     } else {
@@ -49,6 +46,15 @@ pub(super) async fn image_config(
         let attrs = place.map(|(name, value)| (name.to_owned(), value)).collect();
         pb::SourceOp { identifier: format!("{LAYOUT}{reference}"), attrs }
     };
+    let other = policies.judge(server, build, request.platform.clone(), &source).await?;
+    if let Some(other) = &other {
+        let scheme = if other.identifier.starts_with(LAYOUT) { LAYOUT } else { IMAGE };
+        reference = other.identifier.strip_prefix(scheme).map(str::to_owned).ok_or_else(|| {
+            let (source, other) = (redact(&source.identifier), redact(&other.identifier));
+            Status::unknown(format!("{source} is no image: the policy puts {other:?} in its place"))
+        })?;
+    }
+    let source = other.unwrap_or(source);
     match known(server, build, &source, request.platform, &request.resolve_mode).await? {
         Known::Image(base) => {
             let config = serde_json::to_vec(&base.config).map_err(|error| told(Code::Internal, &error))?;
@@ -58,13 +64,27 @@ pub(super) async fn image_config(
     }
 }
 
-/// What a source is like.
-pub(crate) async fn meta(
+/// What a source is like, or what the policies put in its place.
+pub(super) async fn meta(
+    server: &Server,
+    build: &Arc<Build>,
+    mut request: ResolveSourceMetaRequest,
+) -> Result<ResolveSourceMetaResponse, Status> {
+    let policies = build.policies().and(std::mem::take(&mut request.source_policies)).await?;
+    if let Some(source) = &request.source
+        && let Some(other) = policies.judge(server, build, request.platform.clone(), source).await?
+    {
+        request.source = Some(other);
+    }
+    described(server, build, request).await
+}
+
+/// What a source is like that may be used.
+pub(crate) async fn described(
     server: &Server,
     build: &Arc<Build>,
     request: ResolveSourceMetaRequest,
 ) -> Result<ResolveSourceMetaResponse, Status> {
-    unmet::policies(&request.source_policies)?;
     let source = request.source.ok_or_else(|| Status::invalid_argument("Source: there is none"))?;
     let image = request.image.unwrap_or_default();
     if image.attestation_chain || !image.resolve_attestations.is_empty() {

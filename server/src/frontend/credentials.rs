@@ -10,6 +10,7 @@ use kiln_graph::plan::Plan;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
+use super::elsewhere::Main;
 use crate::failure::told;
 use crate::session::{Session, services};
 
@@ -61,14 +62,13 @@ pub(crate) async fn of(session: &Session, plan: &Plan, agents: &mut Agents) -> R
 /// What the main context's repository is fetched with, if it is one.
 pub(super) async fn for_context(
     session: &Session,
-    url: &str,
+    context: Option<&Main>,
     agents: &mut Agents,
 ) -> Result<Credentials, Status> {
     let mut credentials = Credentials::default();
-    // What is no URL is told where the context is fetched.
-    if let Ok(Some(Source::Git(git))) = kiln_graph::remote_source(url) {
+    if let Some(Main::Remote(Source::Git(git))) = context {
         agent(session, &git.access.agent, agents, &mut credentials).await?;
-        shown(session, &git, &mut credentials).await?;
+        shown(session, git, &mut credentials).await?;
     }
     Ok(credentials)
 }

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use kiln_builder::{Builder, PatientBases, Progress};
 use kiln_graph::Entitlements;
 use kiln_graph::lower::LowerOptions;
+use kiln_graph::plan::ResolveBase;
 use tokio::runtime::Handle;
 use tonic::Status;
 
+use super::limits::Limits;
 use super::load::{self, MainContext, Names};
 use super::named::Named;
 use super::platforms::Wanted;
 use super::report::Report;
+use super::sources::{self, Judge};
 use super::{credentials, limits, options, questions};
 use crate::build::{Build, Outcome};
-use crate::policy;
+use crate::policy::Policies;
 use crate::server::Server;
 use crate::session::Session;
 
@@ -29,6 +32,7 @@ pub(crate) const PLATFORMS: &str = "refs.platforms";
 pub(super) struct Work<'a> {
     pub(super) server: &'a Server,
     pub(super) build: &'a Arc<Build>,
+    pub(super) policies: &'a Policies,
     pub(super) attributes: &'a HashMap<String, String>,
     pub(super) session: Session,
     pub(super) builder: Builder,
@@ -37,8 +41,8 @@ pub(super) struct Work<'a> {
     pub(super) ignore: Vec<String>,
     pub(super) context: MainContext,
     pub(super) named: Named,
-    /// Hosts that every command knows.
-    pub(super) hosts: Vec<(String, String)>,
+    /// Hosts that every command knows, and limits of what it may use.
+    pub(super) limits: Limits,
     pub(super) progress: Progress,
 }
 
@@ -46,7 +50,7 @@ pub(super) struct Work<'a> {
 pub(crate) async fn solve(
     server: &Server,
     build: &Arc<Build>,
-    attributes: &HashMap<String, String>,
+    (attributes, policies): (&HashMap<String, String>, &Policies),
 ) -> Result<Outcome, Status> {
     let question = questions::of(attributes);
     if let Some(question) = question
@@ -57,7 +61,7 @@ pub(crate) async fn solve(
     let session = server.sessions.get(&build.session).await?;
     let (progress, told_all) = crate::progress::of(build);
     let work = async {
-        let work = Work::prepare(server, build, attributes, session, progress).await?;
+        let work = Work::prepare((server, build, policies), attributes, session, progress).await?;
         match question {
             Some(question) => work.answer(question).await,
             None => work.all().await,
@@ -74,34 +78,31 @@ pub(crate) async fn solve(
 impl<'a> Work<'a> {
     /// Reads what the build starts from.
     async fn prepare(
-        server: &'a Server,
-        build: &'a Arc<Build>,
+        judge: Judge<'a>,
         attributes: &'a HashMap<String, String>,
         session: Session,
         progress: Progress,
     ) -> Result<Self, Status> {
+        let (server, build, policies) = judge;
         let limits = limits::read(attributes)?;
         let builder = server.builder_for(&session);
         let names = Names::read(attributes);
         let mut agents = credentials::Agents::default();
-        let context = attributes.get("context").map(String::as_str).unwrap_or_default();
-        let credentials = credentials::for_context(&session, context, &mut agents).await?;
-        if let Ok(Some(source)) = kiln_graph::remote_source(context) {
-            let sources = policy::source_op(&source).into_iter().collect();
-            policy::check(server, build, &server.platform, sources).await?;
-        }
-        let from = (&builder, &credentials);
+        let main = sources::main_context(judge, attributes, &names).await?;
+        let credentials = credentials::for_context(&session, main.as_ref(), &mut agents).await?;
+        let from = (&builder, &credentials, main.as_ref());
         let loaded = load::load(server, &session, from, (&names, attributes), &progress).await?;
         let named = Named::read(server, &session, attributes, &progress).await?;
         // Clients show no warnings before there is a step that they could belong to.
-        for warning in limits.warnings {
-            progress.warn(warning);
+        for warning in &limits.warnings {
+            progress.warn(warning.clone());
         }
         let report = Report { source: loaded.source };
         let (ignore, context) = (loaded.ignore, loaded.context);
         Ok(Self {
             server,
             build,
+            policies,
             attributes,
             session,
             builder,
@@ -110,7 +111,7 @@ impl<'a> Work<'a> {
             ignore,
             context,
             named,
-            hosts: limits.hosts,
+            limits,
             progress,
         })
     }
@@ -161,9 +162,10 @@ impl<'a> Work<'a> {
         let builder = Ok(self.builder.clone());
         let bases = PatientBases::new(builder, Progress::new(quiet), Handle::current());
         let (question, report) = (question.to_owned(), self.report.clone());
-        let answered =
-            tokio::task::spawn_blocking(move || questions::answer(&question, &report, &options, &bases));
-        answered.await.map_err(|_| Status::internal("the check ended without a result"))?
+        let answer =
+            move |bases: &dyn ResolveBase| questions::answer(&question, &report, &options, bases);
+        let (answer, _) = self.with_bases(Arc::new(bases), answer).await?;
+        answer
     }
 
     /// What the client granted its build.

@@ -48,34 +48,56 @@ pub(super) enum Found {
     Dockerfile(Vec<u8>),
 }
 
-/// Fetches the main context, if it is none of the client's directories.
+/// A main context that is no directory of the client's.
+pub(super) enum Main {
+    /// The client sends an archive.
+    Upload {
+        /// The URL that stands for it.
+        url: String,
+        /// Where it is at the client.
+        path: String,
+    },
+    /// A file or a repository.
+    Remote(Source),
+}
+
+/// The main context that the attributes name, if it is no directory of the client's.
+pub(super) fn named(attributes: &HashMap<String, String>) -> Result<Option<Main>, Status> {
+    let Some(url) = attributes.get("context").filter(|url| !url.is_empty()) else { return Ok(None) };
+    if let Some(path) = upload_path(url) {
+        return Ok(Some(Main::Upload { url: url.clone(), path: path.to_owned() }));
+    }
+    let mut source = source(url)?;
+    if let Source::Git(git) = &mut source {
+        git.keep_git_dir |= options::keeps_git_dir(attributes);
+    }
+    Ok(Some(Main::Remote(source)))
+}
+
+/// Fetches the main context.
 pub(super) async fn fetch(
     session: &Session,
-    builder: &Builder,
-    credentials: &Credentials,
+    (builder, credentials): (&Builder, &Credentials),
+    main: &Main,
     attributes: &HashMap<String, String>,
     progress: &Progress,
-) -> Result<Option<Found>, Status> {
-    let Some(url) = attributes.get("context").filter(|url| !url.is_empty()) else { return Ok(None) };
-    let fetched = if let Some(path) = upload_path(url) {
-        uploaded(session, builder, path, progress).await?
-    } else {
-        let mut source = source(url)?;
-        if let Source::Git(git) = &mut source {
-            git.keep_git_dir |= options::keeps_git_dir(attributes);
+) -> Result<Found, Status> {
+    let fetched = match main {
+        Main::Upload { path, .. } => uploaded(session, builder, path, progress).await?,
+        Main::Remote(source) => {
+            let fetched = builder.fetch_context(source, credentials, MAX_DOCKERFILE, progress).await;
+            fetched.map_err(|error| told(Code::Unknown, &error))?
         }
-        let fetched = builder.fetch_context(&source, credentials, MAX_DOCKERFILE, progress).await;
-        fetched.map_err(|error| told(Code::Unknown, &error))?
     };
     match fetched {
-        Fetched::Dockerfile(text) => Ok(Some(Found::Dockerfile(text))),
+        Fetched::Dockerfile(text) => Ok(Found::Dockerfile(text)),
         Fetched::Context(fetched) => {
             let root = fetched.path().to_owned();
             let context = match attributes.get("contextsubdir").filter(|path| !path.is_empty()) {
                 Some(path) => beneath(&root, path)?,
                 None => root.clone(),
             };
-            Ok(Some(Found::Context(Elsewhere { root, context, fetched: Box::new(fetched) })))
+            Ok(Found::Context(Elsewhere { root, context, fetched: Box::new(fetched) }))
         }
     }
 }

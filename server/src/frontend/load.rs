@@ -11,7 +11,7 @@ use kiln_parser::dockerignore;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::elsewhere::{self, Elsewhere, Found};
+use super::elsewhere::{self, Elsewhere, Found, Main};
 use crate::contexts::Synced;
 use crate::failure::{SourceText, told};
 use crate::server::Server;
@@ -92,11 +92,17 @@ impl Server {
 pub(super) async fn load(
     server: &Server,
     session: &Session,
-    (builder, credentials): (&Builder, &Credentials),
+    (builder, credentials, main): (&Builder, &Credentials, Option<&Main>),
     (names, attributes): (&Names, &HashMap<String, String>),
     progress: &Progress,
 ) -> Result<Loaded, Status> {
-    let context = match elsewhere::fetch(session, builder, credentials, attributes, progress).await? {
+    let found = match main {
+        Some(main) => {
+            Some(elsewhere::fetch(session, (builder, credentials), main, attributes, progress).await?)
+        }
+        None => None,
+    };
+    let context = match found {
         None => MainContext::Client,
         Some(Found::Context(elsewhere)) => MainContext::Fetched(elsewhere),
         Some(Found::Dockerfile(text)) => {

@@ -1,5 +1,6 @@
 //! What turns a client's request into a result: kiln's own Dockerfile frontend, under the names that clients know.
 
+mod bases;
 pub(crate) mod credentials;
 pub(crate) mod dockerfile;
 mod elsewhere;
@@ -11,6 +12,7 @@ mod paths;
 mod platforms;
 mod questions;
 mod report;
+mod sources;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use tonic::{Code, Status};
 use crate::api::gateway::CacheOptionsEntry;
 use crate::build::{Build, Outcome};
 use crate::failure;
+use crate::policy::Policies;
 use crate::server::Server;
 
 /// The frontend that is built in.
@@ -56,9 +59,9 @@ pub(crate) async fn solve(
     server: &Server,
     build: &Arc<Build>,
     frontend: &str,
-    attributes: &HashMap<String, String>,
+    given: (&HashMap<String, String>, &Policies),
 ) -> Result<Outcome, Status> {
-    let solved = named(server, build, frontend, attributes).await;
+    let solved = named(server, build, frontend, given).await;
     solved.map_err(|status| failure::without_code(&status))
 }
 
@@ -66,15 +69,16 @@ async fn named(
     server: &Server,
     build: &Arc<Build>,
     frontend: &str,
-    attributes: &HashMap<String, String>,
+    given: (&HashMap<String, String>, &Policies),
 ) -> Result<Outcome, Status> {
+    let (attributes, _) = given;
     needed(attributes)?;
     match frontend {
-        DOCKERFILE => dockerfile::solve(server, build, attributes).await,
+        DOCKERFILE => dockerfile::solve(server, build, given).await,
         GATEWAY => {
             let source = attributes.get("source").map(String::as_str).unwrap_or_default();
             if is_dockerfile(source) {
-                return dockerfile::solve(server, build, attributes).await;
+                return dockerfile::solve(server, build, given).await;
             }
             Err(Status::unimplemented(format!(
                 "frontend image `{source}`: kiln runs no frontends of others; it reads Dockerfiles itself \

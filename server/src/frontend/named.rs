@@ -11,7 +11,9 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use super::{load, options};
+use crate::api::pb::SourceOp;
 use crate::failure::told;
+use crate::policy::LAYOUT;
 use crate::server::Server;
 use crate::session::Session;
 use crate::session::content::{ContentStore, digest};
@@ -26,8 +28,8 @@ pub(super) struct Named {
     pub(super) all: BTreeMap<String, NamedContext>,
     /// The client's names of those that are its directories.
     pub(super) directories: BTreeMap<String, String>,
-    /// Images that were copied from the client.
-    layouts: Vec<TempDir>,
+    /// Images that were copied from the client, with the names of their contexts.
+    layouts: Vec<(TempDir, SourceOp)>,
 }
 
 impl Named {
@@ -53,7 +55,8 @@ impl Named {
                 image(reference).map_err(wrong)?
             } else if let Some(layout) = value.strip_prefix("oci-layout://") {
                 let step = progress.step(format!("[context {given}] load OCI layout"));
-                let copied = named.layout(server, session, attributes, layout).await;
+                let from = (server, session, attributes);
+                let copied = named.layout(from, &name, layout).await;
                 match &copied {
                     Ok(_) => step.done(),
                     Err(status) => step.failed(status.message()),
@@ -67,12 +70,21 @@ impl Named {
         Ok(named)
     }
 
+    /// The image that was copied to a directory, as clients write it.
+    pub(super) fn layout_source(&self, directory: &str, session: &str) -> Option<SourceOp> {
+        let copied = self.layouts.iter().find(|(copy, _)| copy.path().to_str() == Some(directory));
+        copied.map(|(_, source)| {
+            let mut source = source.clone();
+            source.attrs.insert("oci.session".to_owned(), session.to_owned());
+            source
+        })
+    }
+
     /// Copies `NAME[:TAG]@DIGEST` from the client's content store of that name.
     async fn layout(
         &mut self,
-        server: &Server,
-        session: &Session,
-        attributes: &HashMap<String, String>,
+        (server, session, attributes): (&Server, &Session, &HashMap<String, String>),
+        context: &str,
         text: &str,
     ) -> Result<LayoutImage, Status> {
         let (name, pinned) = text.rsplit_once('@').ok_or_else(|| {
@@ -80,6 +92,7 @@ impl Named {
         })?;
         let root = digest(pinned)?;
         let store = name.split(':').next().unwrap_or(name);
+        let source = layout_source(context, store, pinned);
         let store = ContentStore::new(session, format!("oci:{store}"));
         let directory = server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
         let wanted = options::platforms(attributes)?;
@@ -93,9 +106,17 @@ impl Named {
         store.layout(&root, directory.path(), takes).await?;
         let path = directory.path().to_str().map(str::to_owned);
         let path = path.ok_or_else(|| Status::internal("the store's path is not UTF-8"))?;
-        self.layouts.push(directory);
+        self.layouts.push((directory, source));
         Ok(LayoutImage { directory: path, tag: None, digest: Some(root.to_string()) })
     }
+}
+
+/// An image of a client's store as clients write it: it is called like the context that it is.
+fn layout_source(context: &str, store: &str, digest: &str) -> SourceOp {
+    let name = context.split("::").next().unwrap_or(context);
+    let name = Reference::parse(name).map_or_else(|_| name.to_owned(), |full| full.name());
+    let attrs = HashMap::from([("oci.store".to_owned(), store.to_owned())]);
+    SourceOp { identifier: format!("{LAYOUT}{name}@{digest}"), attrs }
 }
 
 /// The ignore patterns of a directory of the client's.

@@ -16,6 +16,9 @@ pub(super) const CONTEXT: &str = "context:";
 /// The build argument that names the host that commands see.
 const HOSTNAME_ARG: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 
+/// The attribute that says when registries are asked about images.
+const RESOLVE_MODE: &str = "image-resolve-mode";
+
 /// The attribute that names the network of steps that name none.
 const NETWORK: &str = "force-network-mode";
 
@@ -90,13 +93,24 @@ pub(super) fn names_host_network(attributes: &HashMap<String, String>) -> bool {
 
 /// How images are looked for.
 pub(super) fn policy(attributes: &HashMap<String, String>) -> Result<PullPolicy, Status> {
-    match attributes.get("image-resolve-mode").map(String::as_str) {
+    match attributes.get(RESOLVE_MODE).map(String::as_str) {
         Some("pull") => Ok(PullPolicy::Always),
         None | Some("" | "default" | "local") => Ok(PullPolicy::Missing),
         Some(other) => Err(Status::invalid_argument(format!(
             "image-resolve-mode={other}: default, pull or local is meant"
         ))),
     }
+}
+
+/// Whether registries are asked about images that are here.
+pub(super) fn asks_registries(attributes: &HashMap<String, String>) -> bool {
+    attributes.get(RESOLVE_MODE).is_some_and(|mode| mode == "pull")
+}
+
+/// The attribute of image sources that says the same, where it is not as usual.
+pub(super) fn resolve_mode(attributes: &HashMap<String, String>) -> Option<(String, String)> {
+    let mode = attributes.get(RESOLVE_MODE).filter(|mode| matches!(mode.as_str(), "pull" | "local"))?;
+    Some(("image.resolvemode".to_owned(), mode.clone()))
 }
 
 fn network(mode: Option<&str>) -> Result<Network, Status> {

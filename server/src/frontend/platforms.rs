@@ -10,7 +10,7 @@ use kiln_builder::provenance::{Capture, ConfigFile};
 use kiln_builder::{Bases, BuildRequest, Progress, RequireCached};
 use kiln_graph::lower::lower;
 use kiln_graph::op::{Op, Source};
-use kiln_graph::plan::Plan;
+use kiln_graph::plan::{Plan, ResolveBase};
 use kiln_parser::Diagnostic;
 use tokio::runtime::Handle;
 use tonic::{Code, Status};
@@ -23,7 +23,6 @@ use crate::caches::{self, BuildCaches};
 use crate::contexts::Synced;
 use crate::export::made::Made;
 use crate::failure::told;
-use crate::policy;
 use crate::progress::{ToldAll, for_platform};
 
 /// One image that is wanted.
@@ -76,16 +75,16 @@ impl Work<'_> {
         let bases = resolver.bases();
         self.build.tell_known(&bases);
         let (owned, dockerfile) = (text.clone(), parsed.dockerfile);
-        let lowered = tokio::task::spawn_blocking(move || lower(&owned, &dockerfile, &options, &resolver));
-        let lowered = lowered.await.map_err(|_| Status::internal("the lowering ended without a result"))?;
+        let lowering = move |bases: &dyn ResolveBase| lower(&owned, &dockerfile, &options, bases);
+        let (lowered, images) = self.with_bases(Arc::new(resolver), lowering).await?;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
         let Some(mut plan) = lowered.plan else { return Err(self.report.mistakes(&diagnostics)) };
-        plan.graph.add_hosts(&self.hosts);
+        self.limits.apply(&mut plan.graph);
         if warns {
             self.report.warn(self.build, &diagnostics);
         }
-        policy::check(self.server, self.build, target, policy::sources(&plan.graph)).await?;
+        let plan = self.judged_plan(plan, &images).await?;
         Ok(Planned { plan, bases, shared, shown, progress, told_all })
     }
 

@@ -16,6 +16,7 @@ use crate::api::pb;
 use crate::build::{Build, Solved};
 use crate::failure::told;
 use crate::frontend::dockerfile::CONFIG;
+use crate::policy::Policies;
 use crate::server::Server;
 
 /// What attributes that name a context begin with, and those that say what an input is configured with.
@@ -60,7 +61,7 @@ pub(crate) async fn as_images(
     server: &Server,
     build: &Arc<Build>,
     inputs: &HashMap<String, pb::Definition>,
-    given: &HashMap<String, String>,
+    (given, policies): (&HashMap<String, String>, &Policies),
 ) -> Result<HashMap<String, String>, Status> {
     let mut attributes = given.clone();
     let mut images: HashMap<String, String> = HashMap::new();
@@ -75,7 +76,7 @@ pub(crate) async fn as_images(
         })?;
         if !images.contains_key(&input) {
             let metadata = attributes.get(&format!("{METADATA}{input}")).map(String::as_str);
-            let solved = result_of(server, build, definition, given).await?;
+            let solved = result_of(server, build, definition, (given, policies)).await?;
             let solved = with_metadata(server, solved, &input, metadata)?;
             let told = [definition.encode_to_vec(), solved.record.id.to_string().into_bytes()].concat();
             let reference = format!("{NOWHERE}/{}", digest(&told).trim_start_matches("sha256:"));

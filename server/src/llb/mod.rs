@@ -10,6 +10,7 @@ mod error;
 mod exec;
 mod file;
 mod inputs;
+mod judged;
 mod lower;
 mod materials;
 mod nested;
@@ -27,6 +28,7 @@ pub(crate) use definition::Definition;
 pub(crate) use definition::digest;
 pub(crate) use error::LlbError;
 pub(crate) use inputs::{as_images, configured, definition_of, result_id};
+pub(crate) use judged::source_of;
 pub(crate) use lower::{Layouts, Local, Lowered, lower, platform};
 #[cfg(feature = "fuzzing")]
 pub(crate) use nested::lower_nested;

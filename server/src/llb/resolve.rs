@@ -20,6 +20,7 @@ use crate::api::pb;
 use crate::build::Build;
 use crate::failure::told;
 use crate::frontend::credentials;
+use crate::policy::Policies;
 use crate::server::Server;
 
 /// What is known of a source before it is had.
@@ -42,10 +43,11 @@ pub(crate) async fn resolve(
 ) -> Result<Known, Status> {
     let session = server.sessions.get(&build.session).await?;
     let (progress, told_all) = crate::progress::of(build);
-    let attributes = HashMap::new();
+    // The source has been judged.
+    let (attributes, policies) = (HashMap::new(), Policies::default());
     let known = async {
         let builder = server.builder_for(&session);
-        let work = Work { server, build, attributes: &attributes, session, builder, progress };
+        let work = Work { server, build, attributes: &attributes, policies: &policies, session, builder, progress };
         work.known(source, platform, pulls).await
     };
     let result = tokio::select! {
@@ -116,7 +118,7 @@ impl Work<'_> {
 }
 
 /// A definition of nothing but the source.
-fn alone(source: &pb::SourceOp, platform: Option<pb::Platform>) -> pb::Definition {
+pub(super) fn alone(source: &pb::SourceOp, platform: Option<pb::Platform>) -> pb::Definition {
     let op = pb::Op { op: Some(pb::op::Op::Source(source.clone())), platform, ..pb::Op::default() };
     let op = op.encode_to_vec();
     let input = pb::Input { digest: digest(&op), index: 0 };

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tonic::{Code, Status};
 
 use super::exec::PATH;
-use super::inputs::{is_result, result_id};
+use super::inputs::result_id;
 use super::nested::Nested;
 use super::origin::Origins;
 use super::{Definition, Layouts, Lowered, lower};
@@ -26,21 +26,22 @@ use crate::caches::{self, BuildCaches};
 use crate::export::made;
 use crate::failure::{self, told};
 use crate::frontend::credentials;
-use crate::policy;
+use crate::policy::Policies;
 use crate::server::Server;
 use crate::session::Session;
 
 /// The entitlement to the host's network.
 const NETWORK_HOST: &str = "network.host";
 
-/// Solves the graph for a build. The attributes say which shared caches are read beside those of the build.
+/// Solves the graph for a build. The attributes say which shared caches are read beside those of the build, and the policies what
+/// sources it may have.
 pub(crate) async fn solve(
     server: &Server,
     build: &Arc<Build>,
     definition: &pb::Definition,
-    attributes: &HashMap<String, String>,
+    given: (&HashMap<String, String>, &Policies),
 ) -> Result<Outcome, Status> {
-    let solved = result_of(server, build, definition, attributes).await?;
+    let solved = result_of(server, build, definition, given).await?;
     Ok(Outcome { images: vec![(String::new(), solved)], metadata: HashMap::new() })
 }
 
@@ -63,14 +64,14 @@ pub(crate) async fn result_of(
     server: &Server,
     build: &Arc<Build>,
     definition: &pb::Definition,
-    attributes: &HashMap<String, String>,
+    (attributes, policies): (&HashMap<String, String>, &Policies),
 ) -> Result<Arc<Solved>, Status> {
     let definition = Definition::read(definition)?;
     let session = server.sessions.get(&build.session).await?;
     let (progress, told_all) = crate::progress::of_builder(build, None);
     let work = async {
         let builder = server.builder_for(&session);
-        let work = Work { server, build, attributes, session, builder, progress };
+        let work = Work { server, build, attributes, policies, session, builder, progress };
         work.image(work.expanded(definition).await?).await
     };
     let result = tokio::select! {
@@ -86,6 +87,7 @@ pub(super) struct Work<'a> {
     pub(super) server: &'a Server,
     pub(super) build: &'a Arc<Build>,
     pub(super) attributes: &'a HashMap<String, String>,
+    pub(super) policies: &'a Policies,
     pub(super) session: Session,
     pub(super) builder: Builder,
     pub(super) progress: Progress,
@@ -100,6 +102,7 @@ struct Made {
 impl Work<'_> {
     /// The image that the operations make; all builds among them were taken in.
     pub(super) async fn image(&self, definition: Definition) -> Result<Arc<Solved>, Status> {
+        let definition = self.judged(definition).await?;
         // They are there until the result is.
         let mut copies = Vec::new();
         let layouts = self.layouts(&definition, &mut copies).await?;
@@ -110,10 +113,6 @@ impl Work<'_> {
         if lowered.host_network && !self.build.entitlements.iter().any(|granted| granted == NETWORK_HOST) {
             return Err(Status::permission_denied(format!("{NETWORK_HOST} is not allowed")));
         }
-        // What this daemon made itself was asked about when it was made.
-        let mut sources = policy::sources(&lowered.graph);
-        sources.retain(|source| !is_result(&source.identifier));
-        policy::check(self.server, self.build, &lowered.platform, sources).await?;
         let commands = lowered.graph.iter().filter_map(|(_, vertex)| match &vertex.op {
             Op::Exec(exec) => Some((vertex.display.name.clone(), exec.args.join(" "))),
             _ => None,

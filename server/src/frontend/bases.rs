@@ -1,0 +1,151 @@
+//! The images of a Dockerfile, held against the policies of its build: an image is judged by its name before anybody is asked about
+//! it, and once more with its digest when that is known. What is put in its place is resolved, and is what the plan names.
+//!
+//! A lowering asks from a thread that may block; it is answered here, where a client's session can be spoken with.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
+
+use futures_util::future::join_all;
+use kiln_graph::op::Source;
+use kiln_graph::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
+use kiln_registry::Reference;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::dockerfile::Work;
+use super::options;
+use crate::llb;
+use crate::policy::{self, IMAGE, full_name};
+
+/// What can be asked about images.
+pub(super) type Resolver = Arc<dyn ResolveBase + Send + Sync>;
+
+/// The images that are used in the place of others.
+pub(super) type Converted = BTreeMap<BaseRequest, BaseRequest>;
+
+/// How often one image may be replaced once its digest is known.
+const ROUNDS: usize = 10;
+
+type Answer = Result<ResolvedBase, ResolveFailure>;
+
+/// Some images, and who waits for the answers.
+type Question = (Vec<BaseRequest>, blocking::Sender<Vec<Answer>>);
+
+/// The bases of a lowering whose questions are answered elsewhere.
+struct Asking(mpsc::UnboundedSender<Question>);
+
+impl ResolveBase for Asking {
+    fn resolve(&self, requests: &[BaseRequest]) -> Vec<Answer> {
+        let (answer, answers) = blocking::channel();
+        let sent = self.0.send((requests.to_vec(), answer));
+        let answers = sent.ok().and_then(|()| answers.recv().ok());
+        answers.unwrap_or_else(|| vec![Err(failure("the question was not answered")); requests.len()])
+    }
+}
+
+fn failure(message: &str) -> ResolveFailure {
+    ResolveFailure { message: message.to_owned(), help: None }
+}
+
+impl Work<'_> {
+    /// Does what asks for images, on a thread of its own, and says which ones were replaced.
+    pub(super) async fn with_bases<T: Send + 'static>(
+        &self,
+        resolver: Resolver,
+        work: impl FnOnce(&dyn ResolveBase) -> T + Send + 'static,
+    ) -> Result<(T, Converted), Status> {
+        let (ask, mut asked) = mpsc::unbounded_channel();
+        let mut working = tokio::task::spawn_blocking(move || work(&Asking(ask)));
+        let converted = Mutex::new(Converted::new());
+        loop {
+            tokio::select! {
+                done = &mut working => {
+                    let done = done.map_err(|_| Status::internal("the lowering ended without a result"))?;
+                    return Ok((done, converted.into_inner().unwrap_or_else(PoisonError::into_inner)));
+                }
+                Some((requests, answer)) = asked.recv() => {
+                    let answers = requests.into_iter().map(|request| self.base(&resolver, request, &converted));
+                    // Who has stopped waiting has ended, too.
+                    drop(answer.send(join_all(answers).await));
+                }
+            }
+        }
+    }
+
+    async fn base(&self, resolver: &Resolver, request: BaseRequest, converted: &Mutex<Converted>) -> Answer {
+        // Layouts have no name yet, and what the build made itself was asked about when it was made.
+        if self.policies.is_empty() || request.layout.is_some() || self.build.knows(&request.reference) {
+            return resolved(resolver, request).await;
+        }
+        let (used, base) = self.judged(resolver, &request).await?;
+        if used != request {
+            converted.lock().unwrap_or_else(PoisonError::into_inner).insert(request, used);
+        }
+        Ok(base)
+    }
+
+    /// The image that the policies put in the place of another one, or that one.
+    async fn judged(
+        &self,
+        resolver: &Resolver,
+        request: &BaseRequest,
+    ) -> Result<(BaseRequest, ResolvedBase), ResolveFailure> {
+        let BaseRequest { reference, platform, .. } = request;
+        let mut used = request.clone();
+        if let Some(other) = self.instead(reference, platform, false).await? {
+            used.reference = other;
+        }
+        for _ in 0..ROUNDS {
+            let base = resolved(resolver, used.clone()).await?;
+            let pinned = pinned(&used.reference, &base.digest);
+            match self.instead(&pinned, platform, true).await? {
+                None => return Ok((used, base)),
+                Some(other) => used.reference = other,
+            }
+        }
+        Err(failure(&format!("{reference}: the policy puts another image in its place again and again")))
+    }
+
+    /// The reference that is to be used in the place of this one, if it is another.
+    async fn instead(
+        &self,
+        reference: &str,
+        platform: &str,
+        is_resolved: bool,
+    ) -> Result<Option<String>, ResolveFailure> {
+        let mut source = policy::image(reference);
+        if is_resolved {
+            source.attrs.extend(options::resolve_mode(self.attributes));
+        }
+        let told = |status: Status| failure(status.message());
+        let message = Some(crate::control::platform(platform));
+        let other = self.policies.judge(self.server, self.build, message, &source).await.map_err(told)?;
+        let Some(other) = other else { return Ok(None) };
+        let refused = || told(policy::replaced(&source, &other));
+        if !other.identifier.starts_with(IMAGE) {
+            return Err(refused());
+        }
+        // Whether registries are asked is said for all images of a build at once.
+        let pulls = options::asks_registries(self.attributes);
+        match llb::source_of(&other, platform).map_err(|error| told(error.into()))? {
+            (Source::Image { reference, .. }, asks) if pulls || !asks => Ok(Some(reference)),
+            _ => Err(refused()),
+        }
+    }
+}
+
+async fn resolved(resolver: &Resolver, request: BaseRequest) -> Answer {
+    let resolver = Arc::clone(resolver);
+    let answers = tokio::task::spawn_blocking(move || resolver.resolve(&[request])).await;
+    let answer = answers.ok().and_then(|answers| answers.into_iter().next());
+    answer.unwrap_or_else(|| Err(failure("the resolution ended without a result")))
+}
+
+/// The full name of an image with its digest.
+fn pinned(reference: &str, digest: &str) -> String {
+    match Reference::parse(reference) {
+        Ok(full) if full.digest().is_none() => format!("{}@{digest}", full_name(&full)),
+        _ => reference.to_owned(),
+    }
+}

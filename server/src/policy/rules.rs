@@ -1,0 +1,370 @@
+//! Rules about sources, and what they make of one: denied, as it is, or another one. Pure.
+//!
+//! The rules of a policy are looked at in order. Of those that match and say yes or no the last one counts; one that puts
+//! something else in the source's place ends the round, and the new source is looked at from the first rule of the first policy.
+
+use std::collections::HashMap;
+
+use kiln_graph::redact;
+
+use super::pattern::{Expression, PatternError, Wildcard};
+use crate::api::control::sourcepolicy as wire;
+use crate::api::control::sourcepolicy::{AttrMatch, MatchType, PolicyAction};
+use crate::api::pb::SourceOp;
+
+/// The newest version of policies that is known.
+const VERSION: i64 = 1;
+
+/// Most rules of a policy.
+const MOST_RULES: usize = 10_000;
+
+/// Most expressions of a policy: each takes memory.
+const MOST_EXPRESSIONS: usize = 1_000;
+
+/// How often one source is looked at: BuildKit's number.
+const ROUNDS: usize = 21;
+
+/// Longest identifier, and value of an attribute, that is looked at, in bytes.
+const LONGEST_IDENTIFIER: usize = 64 << 10;
+const LONGEST_VALUE: usize = 1 << 20;
+
+/// What is wrong with a policy, or with a source by it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RuleError {
+    /// Its rules may mean something else.
+    #[error("source policy: version {version} is not known; {VERSION} is")]
+    Version {
+        /// Its version.
+        version: i64,
+    },
+    /// It is larger than any that is meant.
+    #[error("source policy: it has {count} {what}, more than {most}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many it has.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A rule that cannot be applied.
+    #[error("source policy: {rule}: {detail}")]
+    Rule {
+        /// Its number, its action and its selector.
+        rule: String,
+        /// What is wrong, and what is expected.
+        detail: String,
+    },
+    /// A source that may not be used.
+    #[error("source {source_name:?} denied by policy: {rule}")]
+    Denied {
+        /// Its identifier.
+        source_name: String,
+        /// The rule that counts.
+        rule: String,
+    },
+    /// A source that never is what it should be.
+    #[error(
+        "source {source_name:?}: the policy puts another one in its place again and again, at last by {rule}"
+    )]
+    Endless {
+        /// The identifier that it came with.
+        source_name: String,
+        /// The last rule.
+        rule: String,
+    },
+    /// A source that is not looked at.
+    #[error("source {source_name:?} cannot be held against the policy: {detail}")]
+    Source {
+        /// The beginning of its identifier.
+        source_name: String,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// A policy that can be applied.
+#[derive(Debug, Default)]
+pub(crate) struct Policy {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    /// How people are told which one it is.
+    name: String,
+    action: Action,
+    identifier: String,
+    pattern: Pattern,
+    constraints: Vec<(String, Condition)>,
+}
+
+#[derive(Debug)]
+enum Action {
+    Allow,
+    Deny,
+    Convert(wire::Update),
+}
+
+#[derive(Debug)]
+enum Pattern {
+    Exact,
+    Wildcard(Wildcard),
+    Expression(Expression),
+}
+
+#[derive(Debug)]
+enum Condition {
+    Equal(String),
+    NotEqual(String),
+    Matches(Expression),
+}
+
+/// What the rules of one policy say of a source.
+enum Said {
+    Nothing,
+    Converted,
+}
+
+impl Policy {
+    /// Reads a policy; what of it could not be applied is the error.
+    pub(super) fn read(message: &wire::Policy) -> Result<Self, RuleError> {
+        if !(0..=VERSION).contains(&message.version) {
+            return Err(RuleError::Version { version: message.version });
+        }
+        bounded("rules", message.rules.len(), MOST_RULES)?;
+        let selectors = || message.rules.iter().filter_map(|rule| rule.selector.as_ref());
+        let expressions = selectors().filter(|selector| selector.match_type() == MatchType::Regex).count();
+        let conditions = selectors().flat_map(|selector| &selector.constraints);
+        let conditions = conditions.filter(|constraint| constraint.condition() == AttrMatch::Matches).count();
+        bounded("regular expressions", expressions + conditions, MOST_EXPRESSIONS)?;
+        let rules = message.rules.iter().enumerate();
+        let rules = rules.map(|(index, rule)| Rule::read(index + 1, rule)).collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The first rule that depends on an attribute whose name begins so.
+    pub(super) fn constraining(&self, prefix: &str) -> Option<&str> {
+        let depends = |rule: &&Rule| rule.constraints.iter().any(|(key, _)| key.starts_with(prefix));
+        self.rules.iter().find(depends).map(|rule| rule.name.as_str())
+    }
+
+    fn round(&self, source: &mut SourceOp, last: &mut String) -> Result<Said, RuleError> {
+        let mut denied = None;
+        for rule in &self.rules {
+            if !rule.matches(source)? {
+                continue;
+            }
+            match &rule.action {
+                Action::Allow => denied = None,
+                Action::Deny => denied = Some(rule),
+                Action::Convert(update) => {
+                    if rule.convert(source, update)? {
+                        last.clone_from(&rule.name);
+                        return Ok(Said::Converted);
+                    }
+                }
+            }
+        }
+        match denied {
+            Some(rule) => {
+                let source_name = redact(&source.identifier);
+                Err(RuleError::Denied { source_name, rule: rule.name.clone() })
+            }
+            None => Ok(Said::Nothing),
+        }
+    }
+}
+
+/// Holds a source against the policies, and puts in its place what they say. Whether they say anything.
+pub(super) fn apply(policies: &[&Policy], source: &mut SourceOp) -> Result<bool, RuleError> {
+    let original = source.identifier.clone();
+    let (mut changed, mut last) = (false, String::new());
+    for _ in 0..ROUNDS {
+        sensible(&source.identifier)?;
+        let mut converted = false;
+        for policy in policies {
+            if matches!(policy.round(source, &mut last)?, Said::Converted) {
+                converted = true;
+                break;
+            }
+        }
+        if !converted {
+            return Ok(changed);
+        }
+        changed = true;
+    }
+    Err(RuleError::Endless { source_name: redact(&original), rule: last })
+}
+
+fn bounded(what: &'static str, count: usize, most: usize) -> Result<(), RuleError> {
+    if count > most { Err(RuleError::TooMany { what, count, most }) } else { Ok(()) }
+}
+
+/// Some who read a name leave out what cannot be seen of it: the rules would be about another one.
+fn sensible(identifier: &str) -> Result<(), RuleError> {
+    let wrong = |detail: &str| {
+        let source_name = redact(&identifier.chars().take(100).collect::<String>());
+        Err(RuleError::Source { source_name, detail: detail.to_owned() })
+    };
+    if identifier.len() > LONGEST_IDENTIFIER {
+        return wrong("its name is too long");
+    }
+    if identifier.chars().any(char::is_control) {
+        return wrong("there are control characters in its name");
+    }
+    Ok(())
+}
+
+impl Rule {
+    fn read(number: usize, rule: &wire::Rule) -> Result<Self, RuleError> {
+        let identifier = rule.selector.as_ref().map(|it| redact(&it.identifier)).unwrap_or_default();
+        let name = match PolicyAction::try_from(rule.action) {
+            Ok(action) => format!("rule {number} ({} {identifier})", action.as_str_name()),
+            Err(_) => format!("rule {number} ({identifier})"),
+        };
+        let wrong = |detail: String| RuleError::Rule { rule: name.clone(), detail };
+        let action = match PolicyAction::try_from(rule.action) {
+            Ok(PolicyAction::Allow) => Action::Allow,
+            Ok(PolicyAction::Deny) => Action::Deny,
+            Ok(PolicyAction::Convert) => Action::Convert(
+                rule.updates
+                    .clone()
+                    .ok_or_else(|| wrong("it has no `updates` that say to what".to_owned()))?,
+            ),
+            Err(_) => {
+                return Err(wrong(format!("action {} is none of ALLOW, DENY and CONVERT", rule.action)));
+            }
+        };
+        let selector = rule.selector.as_ref().ok_or_else(|| wrong("it has no `selector`".to_owned()))?;
+        let bad = |error: PatternError| wrong(error.to_string());
+        let pattern = match MatchType::try_from(selector.match_type) {
+            Ok(MatchType::Exact) => Pattern::Exact,
+            Ok(MatchType::Wildcard) => Pattern::Wildcard(Wildcard::new(&selector.identifier).map_err(bad)?),
+            Ok(MatchType::Regex) => Pattern::Expression(Expression::new(&selector.identifier).map_err(bad)?),
+            Err(_) => {
+                let detail =
+                    format!("match type {} is none of WILDCARD, EXACT and REGEX", selector.match_type);
+                return Err(wrong(detail));
+            }
+        };
+        let mut constraints = Vec::with_capacity(selector.constraints.len());
+        for constraint in &selector.constraints {
+            let value = constraint.value.clone();
+            let condition = match AttrMatch::try_from(constraint.condition) {
+                Ok(AttrMatch::Equal) => Condition::Equal(value),
+                Ok(AttrMatch::Notequal) => Condition::NotEqual(value),
+                Ok(AttrMatch::Matches) => Condition::Matches(Expression::new(&value).map_err(bad)?),
+                Err(_) => {
+                    let (key, condition) = (&constraint.key, constraint.condition);
+                    let detail = format!(
+                        "condition {condition} of the constraint on `{key}` is none of EQUAL, NOTEQUAL and MATCHES"
+                    );
+                    return Err(wrong(detail));
+                }
+            };
+            constraints.push((constraint.key.clone(), condition));
+        }
+        let identifier = selector.identifier.clone();
+        Ok(Self { name, action, identifier, pattern, constraints })
+    }
+
+    fn wrong(&self, detail: String) -> RuleError {
+        RuleError::Rule { rule: self.name.clone(), detail }
+    }
+
+    fn matches(&self, source: &SourceOp) -> Result<bool, RuleError> {
+        for (key, condition) in &self.constraints {
+            // What is not there is like an empty text.
+            let value = source.attrs.get(key).map(String::as_str).unwrap_or_default();
+            let holds = match condition {
+                Condition::Equal(expected) => value == expected,
+                Condition::NotEqual(unwanted) => value != unwanted,
+                Condition::Matches(_) if value.len() > LONGEST_VALUE => {
+                    return Err(self.wrong(format!("the attribute `{key}` is too long for an expression")));
+                }
+                Condition::Matches(expression) => expression.is_match(value),
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        let identifier = source.identifier.as_str();
+        Ok(self.identifier == identifier
+            || match &self.pattern {
+                Pattern::Exact => false,
+                Pattern::Wildcard(wildcard) => wildcard.captures(identifier).is_some(),
+                Pattern::Expression(expression) => expression.is_match(identifier),
+            })
+    }
+
+    /// Whether the update changes anything.
+    fn convert(&self, source: &mut SourceOp, update: &wire::Update) -> Result<bool, RuleError> {
+        let mut changed = false;
+        if let Some(identifier) = self.destination(&source.identifier, &update.identifier)?
+            && identifier != source.identifier
+        {
+            source.identifier = identifier;
+            changed = true;
+        }
+        for (key, value) in &update.attrs {
+            if source.attrs.get(key).map(String::as_str).unwrap_or_default() != value {
+                source.attrs.insert(key.clone(), value.clone());
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn destination(&self, identifier: &str, template: &str) -> Result<Option<String>, RuleError> {
+        let unnamed = template.is_empty();
+        if unnamed && self.identifier == identifier {
+            return Ok(None);
+        }
+        let template = if unnamed { self.identifier.as_str() } else { template };
+        let destination = match &self.pattern {
+            Pattern::Exact => Ok(Some(template.to_owned())),
+            Pattern::Wildcard(wildcard) => wildcard.replace(identifier, template),
+            Pattern::Expression(expression) => expression.replace(identifier, template).map(Some),
+        };
+        let destination = destination.map_err(|error| self.wrong(error.to_string()))?;
+        let destination = destination.filter(|destination| !destination.is_empty());
+        // Without a name of its own the selector is the new name, which a pattern is not.
+        if unnamed && destination.as_deref().is_some_and(|destination| destination != identifier) {
+            let detail = "its `updates` name no identifier, and the selector is a pattern: give one (`${1}` is what \
+                          the first `*` or group stands for)";
+            return Err(self.wrong(detail.to_owned()));
+        }
+        Ok(destination)
+    }
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;
+
+/// Attributes without those of the kind of source that it was before.
+pub(super) fn without_former(attrs: &mut HashMap<String, String>, former: &str, now: &str) {
+    let (former, now) = (prefix(former), prefix(now));
+    if former != now
+        && let Some(former) = former
+    {
+        attrs.retain(|key, _| !key.starts_with(former));
+    }
+}
+
+/// What the names of a source's attributes begin with.
+fn prefix(identifier: &str) -> Option<&'static str> {
+    match identifier.split_once("://")?.0 {
+        "docker-image" => Some("image."),
+        "http" | "https" => Some("http."),
+        "git" => Some("git."),
+        "local" => Some("local."),
+        "oci-layout" => Some("oci."),
+        _ => None,
+    }
+}
