@@ -72,18 +72,18 @@ pub(super) enum ExportFailure {
 crate::causes::store_causes!(ExportFailure);
 
 impl crate::Builder {
-    /// Writes the caches that are exported, with what the build of `image` has used. Gives one answer for each, in order.
+    /// Writes the caches that are exported, with what the build of `images` has used. Gives one answer for each, in order.
     pub async fn export_caches(
         &self,
         caches: &SharedCaches,
-        image: &ImageRecord,
+        images: &[ImageRecord],
         progress: &Progress,
     ) -> Result<Vec<CacheExportReport>, CacheExportError> {
         let Some(inner) = &caches.inner else { return Ok(Vec::new()) };
         let mut reports = Vec::new();
         for export in &inner.exports {
             let CacheTarget::Place(place) = &export.target else { continue };
-            match self.export_cache(caches, export, place, image, progress).await {
+            match self.export_cache(caches, export, place, images, progress).await {
                 Ok(report) => reports.push(report),
                 Err(error) if export.ignore_error => progress.warn(text::chain(&error)),
                 Err(error) => return Err(error),
@@ -97,7 +97,7 @@ impl crate::Builder {
         caches: &SharedCaches,
         export: &CacheExport,
         place: &CachePlace,
-        image: &ImageRecord,
+        images: &[ImageRecord],
         progress: &Progress,
     ) -> Result<CacheExportReport, CacheExportError> {
         let step = progress.step(format!("exporting cache to {}", place.location));
@@ -106,7 +106,7 @@ impl crate::Builder {
             let _use = self.store.use_lock()?;
             let storage = Arc::new(self.client.storage(&place.location, place.access.as_ref())?);
             let job = Job { builder: self, export, trace, storage, progress, step: &step };
-            job.perform(image).await
+            job.perform(images).await
         };
         let result = work.await.map_err(|source| CacheExportError {
             place: place.location.to_string(),
@@ -135,10 +135,10 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn perform(&self, image: &ImageRecord) -> Result<CacheExportReport, ExportFailure> {
+    async fn perform(&self, images: &[ImageRecord]) -> Result<CacheExportReport, ExportFailure> {
         let mut wanted = self.trace.layers();
         if self.export.mode == CacheMode::Min {
-            wanted.retain(|layer| image.layers.contains(layer));
+            wanted.retain(|layer| images.iter().any(|image| image.layers.contains(layer)));
         }
         let mut document = self.trace.to_document(self.export.mode == CacheMode::Max);
         let mut report = CacheExportReport {

@@ -224,6 +224,12 @@ impl SharedCaches {
         }
     }
 
+    /// Takes over what another part of the same build has used: what is exported then has both.
+    pub fn join(&self, other: &SharedCaches) {
+        let theirs = other.state().trace.clone();
+        self.state().trace.join(theirs);
+    }
+
     /// Remembers something that led to a key.
     pub(crate) fn used_memo(&self, key: &Key, value: &[u8]) {
         if self.inner.is_some() {

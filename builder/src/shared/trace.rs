@@ -33,6 +33,13 @@ impl Trace {
         }
     }
 
+    /// Takes over what another part of the same build has used.
+    pub(super) fn join(&mut self, other: Trace) {
+        self.records.extend(other.records);
+        self.remotes.extend(other.remotes);
+        self.memos.extend(other.memos);
+    }
+
     /// The layers that steps of the build gave.
     pub(super) fn layers(&self) -> BTreeSet<DiffId> {
         self.records.values().map(|record| record.layer.clone()).collect()

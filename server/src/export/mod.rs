@@ -186,16 +186,16 @@ impl<'a> Export<'a> {
         sent.map_err(|error| told(Code::Unknown, &error))
     }
 
-    /// Writes the shared caches of the images.
+    /// Writes the shared caches: what all images used together, as one of them alone would take the place of another.
     async fn caches(&self, build: &Build) -> Result<Answer, Status> {
-        let mut answer = HashMap::new();
-        for record in &self.records {
-            let Some(caches) = build.caches_of(&record.id) else { continue };
-            let written = self.builder.export_caches(&caches.shared, record, &self.progress).await;
-            written.map_err(|error| told(Code::Unknown, &error))?;
-            answer.extend(caches.send(self.session).await?);
+        let all: Vec<_> = self.records.iter().filter_map(|record| build.caches_of(&record.id)).collect();
+        let Some((caches, others)) = all.split_first() else { return Ok(HashMap::new()) };
+        for other in others {
+            caches.shared.join(&other.shared);
         }
-        Ok(answer)
+        let written = self.builder.export_caches(&caches.shared, &self.records, &self.progress).await;
+        written.map_err(|error| told(Code::Unknown, &error))?;
+        caches.send(self.session).await
     }
 }
 

@@ -1,7 +1,12 @@
 //! Builds that may not begin, what builds are told of themselves, and several platforms at once.
 
+use std::collections::HashMap;
+
+use kiln_registry::testing::TestRegistry;
 use kiln_server::api::control::control_client::ControlClient;
-use kiln_server::api::control::{SolveRequest, StatusRequest, StatusResponse};
+use kiln_server::api::control::{
+    CacheOptions, CacheOptionsEntry, SolveRequest, StatusRequest, StatusResponse,
+};
 use kiln_server::api::gateway::PingRequest;
 use kiln_server::api::gateway::llb_bridge_client::LlbBridgeClient;
 use tonic::Request;
@@ -81,4 +86,45 @@ async fn what_several_platforms_read_is_sent_once() {
     let transfer = statuses.rfind(|status| status.vertex == transfers[0].digest).unwrap();
     assert_eq!((transfer.id.as_str(), transfer.current, transfer.total), ("transferring context:", 3, 0));
     assert!(transfer.completed.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_cache_has_what_all_platforms_used() {
+    let registry = TestRegistry::start().await;
+    let files = [("amd64", "1"), ("arm64", "2"), ("both", "3")];
+    let dir = directory(&files);
+    let text = "FROM scratch\nARG TARGETARCH\nCOPY both /\nCOPY $TARGETARCH /file\n";
+    crate::client::write(dir.path(), "Dockerfile", text);
+    let entry = |mode: &str| {
+        let reference = format!("{}/cache:{mode}", registry.host());
+        let attrs = [("ref", reference.as_str()), ("mode", mode)];
+        CacheOptionsEntry {
+            r#type: "registry".to_owned(),
+            attrs: attrs.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        }
+    };
+    let attributes = HashMap::from([("platform".to_owned(), "linux/amd64,linux/arm64".to_owned())]);
+    let request = |cache| SolveRequest {
+        frontend: "dockerfile.v0".to_owned(),
+        frontend_attrs: attributes.clone(),
+        exporters: vec![output("oci", &[])],
+        cache: Some(cache),
+        ..SolveRequest::default()
+    };
+    let exports = vec![entry("min"), entry("max")];
+    let daemon = Daemon::start().await;
+    let first = request(CacheOptions { exports, ..CacheOptions::default() });
+    daemon.solve(&context(dir.path()), first).await.answer.unwrap();
+    for mode in ["min", "max"] {
+        let daemon = Daemon::start().await;
+        let cache = CacheOptions { imports: vec![entry(mode)], ..CacheOptions::default() };
+        let done = daemon.solve(&context(dir.path()), request(cache)).await;
+        done.answer.unwrap();
+        let account = told(&daemon, &done.build).await;
+        let steps = account.iter().flat_map(|message| &message.vertexes);
+        let copies: Vec<_> =
+            steps.filter(|step| step.name.contains("COPY") && step.completed.is_some()).collect();
+        assert_eq!(copies.len(), 4, "{mode}: {copies:?}");
+        assert!(copies.iter().all(|step| step.cached), "{mode}: {copies:?}");
+    }
 }

@@ -100,7 +100,7 @@ pub fn perform(flags: &BuildFlags, session: &Session) -> Result<(), CliError> {
         let delivery = Delivery { results, built: &built, images, progress, trusting: &trusting };
         let made = delivery.perform().await?;
         builder.make_durable().await.map_err(|error| failure::of_build(error, &job.source, job.color))?;
-        let written = builder.export_caches(&caches, &built.record, progress).await?;
+        let written = builder.export_caches(&caches, std::slice::from_ref(&built.record), progress).await?;
         let cached = shared::summary(&builder.import_report(&caches), &written);
         Ok::<_, CliError>((built, made, cached))
     };
