@@ -1,12 +1,13 @@
 //! Where clients' directories are kept between builds, so that the next transfer sends what has changed.
 //!
 //! A place belongs to a client's shared key and the directory's name. One build at a time uses it; a second one at the
-//! same time gets an empty place of its own, which goes away with it.
+//! same time gets an empty place of its own, which goes away with it. What is there for one build is in a directory that the
+//! daemon has locked: what a daemon that was killed left behind is removed by the next one.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -15,10 +16,38 @@ use crate::status::digest;
 /// What the names of directories begin with that are being removed.
 const GONE: &str = "gone-";
 
+/// What the names of directories begin with that one daemon has for itself, and of those in them that are for one build.
+const OWN: &str = "own-";
+const ONCE: &str = "once-";
+
 /// The places of one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Contexts {
     root: PathBuf,
+    /// This daemon's own directory, when one was needed.
+    own: Arc<Mutex<Option<Own>>>,
+}
+
+/// A directory of one daemon, locked for as long as it runs.
+#[derive(Debug)]
+struct Own {
+    directory: TempDir,
+    _lock: File,
+}
+
+impl Own {
+    fn make(root: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(root)?;
+        loop {
+            let directory = tempfile::Builder::new().prefix(OWN).tempdir_in(root)?;
+            let lock = File::open(directory.path())?;
+            // A daemon that starts now may have taken it for one that was left behind, before it was locked.
+            lock.lock_shared()?;
+            if directory.path().exists() {
+                return Ok(Self { directory, _lock: lock });
+            }
+        }
+    }
 }
 
 /// A directory for one build. Its clones are the same one: it is given up when nobody has any of them, so that a build which
@@ -69,7 +98,7 @@ impl Synced {
 impl Contexts {
     /// Places below `root`, which is made when it is needed.
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, own: Arc::default() }
     }
 
     /// Removes, beside everything else, what a daemon had not removed when it ended.
@@ -77,18 +106,22 @@ impl Contexts {
         let root = self.root.clone();
         std::thread::spawn(move || {
             for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
-                if entry.file_name().as_encoded_bytes().starts_with(GONE.as_bytes()) {
-                    // Another daemon may be about to do the same.
-                    drop(std::fs::remove_dir_all(entry.path()));
-                }
+                // Locked for as long as it is being removed: a daemon that has just made it waits, and makes another.
+                let Some(_lock) = left_behind(&entry.path()) else { continue };
+                // Another daemon may be about to do the same.
+                drop(std::fs::remove_dir_all(entry.path()));
             }
         });
     }
 
     /// An empty directory that goes away by itself, on the disk of the others.
     pub(crate) fn temporary(&self) -> io::Result<TempDir> {
-        std::fs::create_dir_all(&self.root)?;
-        tempfile::Builder::new().prefix("once-").tempdir_in(&self.root)
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = match own.take() {
+            Some(known) => own.insert(known),
+            None => own.insert(Own::make(&self.root)?),
+        };
+        tempfile::Builder::new().prefix(ONCE).tempdir_in(own.directory.path())
     }
 
     /// An empty file without a name, on the disk of the others.
@@ -99,24 +132,32 @@ impl Contexts {
 
     /// The place for a directory of a client's.
     pub(crate) async fn open(&self, shared_key: &str, name: &str) -> io::Result<Synced> {
-        let (root, place) = (self.root.clone(), format!("{}:{shared_key}{name}", shared_key.len()));
-        let opened = tokio::task::spawn_blocking(move || open(&root, &place)).await;
+        let (contexts, place) = (self.clone(), format!("{}:{shared_key}{name}", shared_key.len()));
+        let opened = tokio::task::spawn_blocking(move || contexts.open_place(&place)).await;
         opened.map_err(io::Error::other)?
+    }
+
+    fn open_place(&self, place: &str) -> io::Result<Synced> {
+        std::fs::create_dir_all(&self.root)?;
+        let name = digest(place);
+        let name = name.trim_start_matches("sha256:");
+        let lock = File::create(self.root.join(format!("{name}.lock")))?;
+        if lock.try_lock().is_err() {
+            return self.temporary().map(Synced::temporary);
+        }
+        let path = self.root.join(name);
+        std::fs::create_dir_all(&path)?;
+        Ok(Synced(Arc::new(Place { path, temporary: None, _lock: Some(lock) })))
     }
 }
 
-fn open(root: &Path, place: &str) -> io::Result<Synced> {
-    std::fs::create_dir_all(root)?;
-    let name = digest(place);
-    let name = name.trim_start_matches("sha256:");
-    let lock = File::create(root.join(format!("{name}.lock")))?;
-    if lock.try_lock().is_err() {
-        let temporary = tempfile::Builder::new().prefix("once-").tempdir_in(root)?;
-        return Ok(Synced::temporary(temporary));
-    }
-    let path = root.join(name);
-    std::fs::create_dir_all(&path)?;
-    Ok(Synced(Arc::new(Place { path, temporary: None, _lock: Some(lock) })))
+/// The lock of a directory that nobody uses any more.
+fn left_behind(path: &Path) -> Option<File> {
+    let name = path.file_name()?.as_encoded_bytes();
+    let directory = File::open(path).ok()?;
+    let is_locked = || directory.try_lock().is_ok();
+    (name.starts_with(GONE.as_bytes()) || name.starts_with(OWN.as_bytes()) && is_locked())
+        .then_some(directory)
 }
 
 #[cfg(test)]
@@ -159,13 +200,21 @@ mod tests {
     fn what_is_given_up_is_out_of_its_place_at_once() {
         let root = tempfile::tempdir().unwrap();
         let (tree, left) = (root.path().join("tree"), root.path().join(format!("{GONE}left")));
-        for directory in [&tree, &left] {
+        let killed = root.path().join(format!("{OWN}killed"));
+        for directory in [&tree, &left, &killed] {
             std::fs::create_dir_all(directory.join("sub")).unwrap();
         }
+        let running = Contexts::new(root.path().to_owned());
+        let used = running.temporary().unwrap();
         give_up(&tree, root.path()).unwrap();
         assert!(!tree.exists());
         assert!(give_up(&tree, root.path()).is_err(), "it is there no more");
         Contexts::new(root.path().to_owned()).sweep();
+        while left.exists() || killed.exists() {
+            std::thread::yield_now();
+        }
+        assert!(used.path().exists(), "another daemon is not a reason to remove it");
+        drop((used, running));
         while std::fs::read_dir(root.path()).unwrap().count() > 0 {
             std::thread::yield_now();
         }

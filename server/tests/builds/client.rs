@@ -147,9 +147,11 @@ impl Daemon {
 
     /// What is left of directories that were only for one build.
     pub fn leftovers(&self) -> Vec<String> {
-        let names = std::fs::read_dir(self.dir.path().join("contexts")).unwrap();
-        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with("once-")).collect()
+        let below = |path: PathBuf| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let own = below(self.dir.path().join("contexts"));
+        let own = own.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("own-"));
+        let left = own.flat_map(below).filter(|path| !path.to_string_lossy().contains("/gone-"));
+        left.map(|path| path.display().to_string()).collect()
     }
 
     /// Builds with the Dockerfile frontend.

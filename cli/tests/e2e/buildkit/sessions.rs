@@ -1,7 +1,7 @@
 //! What a client's session is asked for, each service both ways: what it has arrives, and what it lacks is told in words.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -266,9 +266,11 @@ fn a_client_that_dies_while_it_sends_leaves_nothing() {
     asked["outputs"] = json!([{ "type": "local", "to": server.env.path("dir") }]);
     is_fine(&server.client(asked));
     assert_eq!(fs::read_dir(server.env.path("dir")).unwrap().count(), 51);
-    let kept = fs::read_dir(server.env.root().join("contexts")).unwrap();
-    let kept = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(kept.filter(|name| name.starts_with("once-")).collect::<Vec<_>>(), [""; 0]);
+    let below = |path: PathBuf| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let own = below(server.env.root().join("contexts"));
+    let own = own.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("own-"));
+    let kept: Vec<PathBuf> = own.flat_map(below).collect();
+    assert!(kept.iter().all(|path| path.to_string_lossy().contains("/gone-")), "{kept:?}");
     let root = server.env.root().to_owned();
     let Server { env, daemon, .. } = server;
     drop(daemon);
