@@ -39,6 +39,13 @@ pub(crate) fn of_step(cause: &StepError) -> Option<String> {
             "the image has no `{command}`: install it in an earlier step or use its full path"
         )),
         StepError::Sandbox(SandboxError::CommandNotExecutable { command, source }) => not_executable(command, source),
+        StepError::Sandbox(SandboxError::Limit { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            Some(
+                "a limit is above kiln's own hard limit only if kiln may raise it (CAP_SYS_RESOURCE), and that of open files \
+                 never above /proc/sys/fs/nr_open"
+                    .to_owned(),
+            )
+        }
         StepError::User(error) | StepError::File(crate::FileError::User(error)) => of_user(error),
         _ => None,
     }
@@ -102,6 +109,16 @@ mod tests {
         assert!(refused(rustix::io::Errno::ACCESS).contains("chmod"));
         assert!(refused(rustix::io::Errno::NOEXEC).contains("another platform"));
         assert_eq!(refused(rustix::io::Errno::IO), "");
+    }
+
+    #[test]
+    fn a_limit_that_is_too_high_says_what_is_high_enough() {
+        let refused = |errno: rustix::io::Errno| {
+            let limit = kiln_sandbox::Limit { name: "nofile".to_owned(), soft: None, hard: None };
+            hint(&StepError::Sandbox(SandboxError::Limit { limit, source: errno.into() }))
+        };
+        assert!(refused(rustix::io::Errno::PERM).contains("nr_open"));
+        assert_eq!(refused(rustix::io::Errno::INVAL), "");
     }
 
     #[test]

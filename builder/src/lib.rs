@@ -18,6 +18,7 @@ pub mod event;
 mod fetch;
 mod hint;
 mod hosts;
+mod limits;
 pub mod images;
 mod keyring;
 mod patient;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use kiln_cache::{Draft, ImageRecord, StoreError, UseLock, View};
 use kiln_graph::image::ContainerConfig;
-use kiln_graph::op::Network;
+use kiln_graph::op::{Network, Ulimit};
 use kiln_sandbox::{
     Exit, Mount, MountKind, Root, RunSpec, Sandbox, SandboxError, Signaller, Stdin, Stdio, WindowSize,
 };
@@ -13,10 +13,10 @@ use kiln_sandbox::{
 use crate::Builder;
 use crate::event::Progress;
 use crate::fetch::{FetchError, Fetcher};
-use crate::hosts;
 use crate::step::lower_directories;
 use crate::step::user::{self, Identity, UserError};
 use crate::task::blocking;
+use crate::{hosts, limits};
 
 /// `PATH` where the image sets none: Docker's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -40,6 +40,10 @@ pub struct RunRequest {
     pub volumes: Vec<Volume>,
     /// The network.
     pub network: Network,
+    /// Limits of what the command may use, beside kiln's own.
+    pub limits: Vec<Ulimit>,
+    /// Size of `/dev/shm` in bytes; `None` is Docker's.
+    pub shared_memory: Option<u64>,
     /// The host name; `None` is a made-up one.
     pub hostname: Option<String>,
     /// True if the command gets a terminal.
@@ -175,6 +179,8 @@ fn spec(request: &RunRequest, config: &ContainerConfig, identity: &Identity, bas
             Network::None => kiln_sandbox::Network::None,
         },
         mounts: mounts.collect(),
+        limits: limits::of(&request.limits),
+        shared_memory: request.shared_memory,
         stdin: if request.interactive { Stdin::Inherit } else { Stdin::Null },
         window: request.window,
         ..base
@@ -246,6 +252,8 @@ mod tests {
             user: None,
             volumes: Vec::new(),
             network: Network::None,
+            limits: Vec::new(),
+            shared_memory: None,
             hostname: None,
             terminal: false,
             window: WindowSize::default(),

@@ -70,6 +70,7 @@
 //! | RUN: devices: the names asked for, and whether they are needed | yes | |
 //! | RUN: which devices those are on this machine, what their descriptions give | no | as BuildKit: a driver's update is not a changed step |
 //! | RUN: host name given to the build | yes | |
+//! | RUN: limits given to the build (`--ulimit`), the size of its shared memory (`--shm-size`) | yes | as BuildKit; without them the key is what it was |
 //! | RUN: what the machine lends: resolver, hosts file, its limits | no | how and where, not what |
 //! | RUN: the root: chain of diff ids, bottom first, but those of layers without entries | yes | not how it came about |
 //! | COPY, ADD: the root, likewise | yes | destination links, owners and directories are looked up in it |
@@ -90,7 +91,7 @@
 //! | WORKDIR: path, owner and mode of what is made, the root | yes | |
 //! | client's graphs: copies by path: tree digest and names of what is taken, and every rule of how it lands | yes | |
 //! | client's graphs: files, directories and links made or removed: all that is said of them, the root | yes | |
-//! | client's graphs: command: whether its root is kept, forgotten or read-only, exit codes, names of extra hosts | yes | addresses are not |
+//! | client's graphs: command: whether its root is kept, forgotten or read-only, exit codes, names of extra hosts, limits | yes | addresses are not |
 //! | client's graphs: what a command leaves in a mount: the command's key and layer, what the mount began as | yes | |
 //! | client's graphs: difference: both chains of diff ids | yes | times of files are part of it |
 //! | client's graphs: merge, and what only waits for others | no step has a key for it | it is a chain of layers |

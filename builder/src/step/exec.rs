@@ -17,8 +17,8 @@ use super::{lower_directories, user};
 use crate::device::{Devices, Edits};
 use crate::error::StepError;
 use crate::event::{Step, Stream};
-use crate::hosts;
 use crate::task::blocking;
+use crate::{hosts, limits};
 
 /// How many of a command's last lines an error repeats.
 const LOG_TAIL: usize = 20;
@@ -214,6 +214,7 @@ fn spec(op: &Exec, root: Root, identity: &user::Identity, host: &Host, prepared:
         stdin: Stdin::Null,
         privileged: op.security == Security::Insecure,
         read_only_root: op.rules.root == RootChanges::Refused,
+        limits: limits::of(&op.rules.limits),
         ..RunSpec::new(root, op.args.clone())
     }
 }

@@ -68,6 +68,9 @@ pub(crate) fn transfer_memo(action: &Transfer, root: &str) -> Key {
         .0
 }
 
+/// What the names of parts begin with that stand for limits.
+pub(crate) const LIMIT: &str = "ulimit ";
+
 /// Nothing for an ordinary command. The addresses of hosts do not count.
 pub(super) fn rules(mut builder: KeyBuilder, rules: &ExecRules) -> KeyBuilder {
     match rules.root {
@@ -81,6 +84,9 @@ pub(super) fn rules(mut builder: KeyBuilder, rules: &ExecRules) -> KeyBuilder {
     }
     for (_, name) in &rules.hosts {
         builder = builder.part("extra host", name);
+    }
+    for limit in &rules.limits {
+        builder = builder.part(format!("{LIMIT}{}", limit.name), limit.values());
     }
     builder
 }
@@ -113,7 +119,7 @@ fn yes(flag: bool) -> &'static str {
 mod tests {
     use std::collections::BTreeSet;
 
-    use kiln_graph::op::{FileOp, MakeDirectory, MakeFile, MakeLink, ModeChange, Owner, Remove};
+    use kiln_graph::op::{FileOp, MakeDirectory, MakeFile, MakeLink, ModeChange, Owner, Remove, Ulimit};
 
     use super::*;
     use crate::solve::key::{file, slot};
@@ -242,6 +248,15 @@ mod tests {
             ..ExecRules::default()
         };
         assert_eq!(finished(&host("10.0.0.1", "h")), finished(&host("10.0.0.2", "h")));
+        let limited = |limits: &[&str]| ExecRules {
+            limits: Ulimit::in_order(limits.iter().filter_map(|limit| limit.parse().ok())),
+            ..ExecRules::default()
+        };
+        assert_eq!(finished(&limited(&[])), finished(&ExecRules::default()));
+        assert_eq!(
+            finished(&limited(&["nproc=2", "nofile=1:2"])),
+            finished(&limited(&["nofile=1:2", "nproc=2:2"]))
+        );
         let all = [
             ExecRules::default(),
             host("10.0.0.1", "h"),
@@ -250,6 +265,12 @@ mod tests {
             ExecRules { root: RootChanges::Refused, ..ExecRules::default() },
             ExecRules { exit_codes: vec![1], ..ExecRules::default() },
             ExecRules { exit_codes: vec![0, 1], ..ExecRules::default() },
+            limited(&["nofile=1:2"]),
+            limited(&["nofile=1:3"]),
+            limited(&["nofile=2"]),
+            limited(&["nofile=2:-1"]),
+            limited(&["nproc=2"]),
+            limited(&["nofile=1:2", "nproc=2"]),
         ];
         let keys: BTreeSet<Key> = all.iter().map(finished).collect();
         assert_eq!(keys.len(), all.len());

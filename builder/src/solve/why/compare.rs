@@ -133,6 +133,9 @@ pub(crate) fn is_files(name: &str) -> bool {
     name == FILES || name.starts_with(BOUND)
 }
 
+/// The part that says how much memory the processes of a command can share: by the instruction's words or by `--shm-size`.
+const SHARED_MEMORY: &str = "tmpfs /dev/shm";
+
 /// Whether the part is made of the instruction's own words.
 fn follows_from_words(name: &str) -> bool {
     const EXACT: [&str; 9] = [
@@ -157,7 +160,8 @@ fn follows_from_words(name: &str) -> bool {
         "file ",
         "device ",
     ];
-    EXACT.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    let is_known = EXACT.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));
+    is_known && name != SHARED_MEMORY
 }
 
 /// The change of the instruction's words, if they are known to be others.
@@ -187,6 +191,11 @@ fn setting(difference: &Difference<'_>, old: Made<'_>, new: Made<'_>) -> Change 
         let subject = format!("{kind} {variable}");
         let text = told(&subject, before, after);
         return change(About::Variable, &subject, text);
+    }
+    if name == SHARED_MEMORY {
+        let [old, new] = [before, after].map(|size| size.map(memory));
+        let subject = "the size of /dev/shm";
+        return change(About::Setting, subject, told(subject, old.as_deref(), new.as_deref()));
     }
     let subject = match name {
         "working directory" => "WORKDIR",
@@ -220,6 +229,14 @@ fn told(subject: &str, before: Option<&str>, after: Option<&str>) -> String {
         (None, Some(new)) => format!("{subject} {} is new", shown(new)),
         _ => format!("{subject} is gone"),
     }
+}
+
+/// A number of bytes as docker writes it: `128m`.
+fn memory(size: &str) -> String {
+    let Ok(bytes) = size.parse::<u64>() else { return "without limit".to_owned() };
+    let units = [(30, "g"), (20, "m"), (10, "k")];
+    let unit = units.into_iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    unit.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))
 }
 
 /// True for a value that is several values.
@@ -285,6 +302,33 @@ mod tests {
         assert_eq!(changed(&[], &[part("secret token", "[\"a\"]")]), ["secret token is new"]);
         assert_eq!(changed(&[part("cache at /c", "[\"a\"]")], &[]), ["cache at /c is gone"]);
         assert_eq!(one("something new", "1", "2"), ["something new 1 -> 2"]);
+    }
+
+    #[test]
+    fn limits_are_told_whatever_the_words_say() {
+        let notes = |text: &str| [part("instruction", text)];
+        let with = |open: &str, size: &str| [part("ulimit nofile", open), part("tmpfs /dev/shm", size)];
+        let (less, more) = (with("1024:2048", "134217728"), with("1024:4096", "1000"));
+        assert_eq!(
+            changed(&less, &more),
+            ["ulimit nofile 1024:2048 -> 1024:4096", "the size of /dev/shm 128m -> 1000"]
+        );
+        assert_eq!(
+            texts((&[], &notes("RUN a")), (&less, &notes("RUN a"))),
+            ["ulimit nofile 1024:2048 is new", "the size of /dev/shm 128m is new"]
+        );
+        assert_eq!(
+            texts((&less, &notes("RUN a")), (&[part("command", "b")], &notes("RUN b"))),
+            [
+                "ulimit nofile is gone",
+                "the size of /dev/shm is gone",
+                "the instruction changed: RUN a -> RUN b"
+            ]
+        );
+        assert_eq!(
+            ["", "1073741824", "3221225472", "1024", "0"].map(memory),
+            ["without limit", "1g", "3g", "1k", "0"]
+        );
     }
 
     #[test]

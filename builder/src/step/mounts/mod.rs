@@ -190,6 +190,10 @@ impl Prepared {
     pub(crate) fn cover(&mut self, root: &View) -> Result<(), StoreError> {
         for mount in &mut self.mounts {
             let MountKind::Tmpfs { mode, .. } = &mut mount.kind else { continue };
+            // What an image has there is below the memory that every sandbox has in its place.
+            if Path::new(&mount.target) == Path::new(ExecMount::SHARED_MEMORY) {
+                continue;
+            }
             let covered = root.resolve(Path::new(&mount.target), true)?.node;
             if let Some(directory) = covered.filter(|node| node.kind == NodeKind::Directory) {
                 *mode = directory.mode;

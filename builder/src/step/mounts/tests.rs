@@ -129,14 +129,17 @@ fn a_tmpfs_has_the_mode_of_what_it_covers() {
     std::os::unix::fs::symlink("private", root.path().join("link")).unwrap();
     fs::write(root.path().join("file"), "").unwrap();
     let tmpfs = |target: &str| ExecMount::Tmpfs { target: target.into(), size: None };
-    let mounts = ["/file", "/link", "/new", "/private"].map(tmpfs).to_vec();
+    // Every sandbox has a file system of its own over this one.
+    fs::create_dir_all(root.path().join("dev/shm")).unwrap();
+    fs::set_permissions(root.path().join("dev/shm"), fs::Permissions::from_mode(0o700)).unwrap();
+    let mounts = ["/dev/shm", "/file", "/link", "/new", "/private"].map(tmpfs).to_vec();
     let mut prepared = prepared(&store, mounts, &Credentials::default()).unwrap();
     prepared.cover(&View::new(&[root.path().to_owned()]).unwrap()).unwrap();
     let modes = prepared.mounts.iter().map(|mount| match mount.kind {
         MountKind::Tmpfs { mode, .. } => mode,
         _ => unreachable!("only such were asked for"),
     });
-    assert_eq!(modes.collect::<Vec<_>>(), [0o1777, 0o700, 0o1777, 0o700]);
+    assert_eq!(modes.collect::<Vec<_>>(), [0o1777, 0o1777, 0o700, 0o1777, 0o700]);
 }
 
 #[test]
