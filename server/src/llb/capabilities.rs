@@ -39,6 +39,7 @@ pub(crate) const CAPABILITIES: &[&str] = &[
     "exec.meta.proxyenv",
     "exec.meta.security",
     "exec.meta.setsdefaultpath",
+    "exec.meta.ulimit",
     "exec.meta.cdi",
     "exec.meta.removemountstubs.recursive",
     "exec.mount.bind",

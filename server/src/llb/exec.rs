@@ -3,6 +3,7 @@
 use kiln_graph::VertexId;
 use kiln_graph::op::{
     Access, CacheMount, Device, Exec, ExecMount, ExecRules, Network, Op, RootChanges, Security, Sharing,
+    Ulimit,
 };
 
 use super::LlbError;
@@ -88,6 +89,7 @@ fn command(
         root,
         exit_codes: meta.valid_exit_codes.clone(),
         hosts: meta.extra_hosts.iter().map(|host| (host.ip.clone(), host.host.clone())).collect(),
+        limits: limits(about, meta)?,
     };
     Ok(Exec {
         args: meta.args.clone(),
@@ -107,9 +109,6 @@ fn command(
 
 /// What the sandbox does not do.
 fn refuse(about: &About<'_>, meta: &pb::Meta) -> Result<(), LlbError> {
-    if !meta.ulimit.is_empty() {
-        return Err(about.unsupported("meta.ulimit", "limits are not set for single steps"));
-    }
     if !meta.cgroup_parent.is_empty() {
         return Err(about.unsupported("meta.cgroupParent", "steps are in a control group of kiln's own"));
     }
@@ -124,6 +123,15 @@ fn refuse(about: &About<'_>, meta: &pb::Meta) -> Result<(), LlbError> {
         }
     }
     Ok(())
+}
+
+/// Limits are the same in whatever case they are named.
+fn limits(about: &About<'_>, meta: &pb::Meta) -> Result<Vec<Ulimit>, LlbError> {
+    let limit = |limit: &pb::Ulimit| {
+        Ulimit::new(&limit.name.to_ascii_lowercase(), limit.soft, limit.hard)
+            .map_err(|error| about.wrong("meta.ulimit", error.to_string()))
+    };
+    Ok(Ulimit::in_order(meta.ulimit.iter().map(limit).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Variables in order; of several of one name the last counts. Programs are found even if nobody says where.

@@ -22,6 +22,7 @@ mod graph;
 #[path = "../../../sandbox/tests/sandbox/harness.rs"]
 mod harness;
 mod hosts;
+mod limits;
 #[path = "../builds/manners.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod manners;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     tests.extend(commands::TESTS);
     tests.extend(hosts::TESTS);
+    tests.extend(limits::TESTS);
     tests.extend(composed::TESTS);
     tests.extend(driven::TESTS);
     tests.extend(secrets::TESTS);

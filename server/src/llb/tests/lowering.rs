@@ -92,6 +92,9 @@ fn execs() {
             proxy_env: Some(pb::ProxyEnv { http_proxy: "p".into(), ..pb::ProxyEnv::default() }),
             extra_hosts: vec![pb::HostIp { host: "h".into(), ip: "10.0.0.1".into() }],
             hostname: "name".into(),
+            ulimit: [("nofile", 5, 6), ("CORE", 0, -1), ("nofile", 7, 8)]
+                .map(|(name, soft, hard)| pb::Ulimit { name: name.into(), soft, hard })
+                .to_vec(),
             valid_exit_codes: vec![0, 3],
             ..pb::Meta::default()
         }),
