@@ -1,4 +1,4 @@
-//! Flags of `docker build` that scripts give and that change nothing here: other builders, limits of commands.
+//! Flags of `docker build` that scripts give and that change nothing here: other builders, limits of memory and processors.
 //!
 //! They are accepted, so that a script need not be changed, and told in one line, so that nobody relies on them. A flag
 //! that would change the image or what a command may do is not among them: see [`super::unsupported`]. Flattened into
@@ -7,7 +7,12 @@
 use clap::Args;
 
 /// What the line says of flags without effect.
-const NO_EFFECT: &str = "no effect here: there is one builder, and commands are not limited";
+const NO_EFFECT: &str =
+    "no effect here: there is one builder, and what commands take of memory and processors is not limited";
+
+/// What `--resource` limits.
+const RESOURCES: [&str; 7] =
+    ["memory", "memory-swap", "cpu-shares", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems"];
 
 /// The flags, as they are written.
 #[derive(Debug, Clone, Default, Args)]
@@ -19,10 +24,8 @@ pub struct WithoutEffect {
     /// The only isolation there is on Linux.
     #[arg(long, hide = true, value_name = "TECHNOLOGY", value_parser = ["default", ""])]
     isolation: Option<String>,
-    #[arg(long, hide = true, value_name = "BYTES")]
-    shm_size: Option<String>,
-    #[arg(long, hide = true, value_name = "ULIMIT")]
-    ulimit: Vec<String>,
+    #[arg(long, hide = true, value_name = "NAME=VALUE", value_parser = resource)]
+    resource: Vec<String>,
     #[arg(short, long, hide = true, value_name = "BYTES")]
     memory: Option<String>,
     #[arg(long, hide = true, value_name = "BYTES", allow_hyphen_values = true)]
@@ -47,8 +50,7 @@ impl WithoutEffect {
         let given = [
             ("--builder", self.builder.is_some()),
             ("--debug", self.debug),
-            ("--shm-size", self.shm_size.is_some()),
-            ("--ulimit", !self.ulimit.is_empty()),
+            ("--resource", !self.resource.is_empty()),
             ("--memory", self.memory.is_some()),
             ("--memory-swap", self.memory_swap.is_some()),
             ("--cpu-shares", self.cpu_shares.is_some()),
@@ -61,5 +63,16 @@ impl WithoutEffect {
         let names: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         let verb = if names.len() == 1 { "has" } else { "have" };
         (!names.is_empty()).then(|| format!("warning: {} {verb} {NO_EFFECT}", names.join(", ")))
+    }
+}
+
+/// One of the limits that `docker buildx build --resource` sets.
+fn resource(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if RESOURCES.contains(&name.trim()) => Ok(text.to_owned()),
+        Some((name, _)) => {
+            Err(format!("`{name}` is the name of no resource; there are {}", RESOURCES.join(", ")))
+        }
+        None => Err(format!("`{text}` is not NAME=VALUE, as memory=2g is")),
     }
 }

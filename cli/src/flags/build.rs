@@ -14,6 +14,7 @@ use super::call::{AnswerFormat, CallSpec, Question};
 use super::contexts::ContextSpec;
 use super::credentials::{AgentSpec, SecretSpec};
 use super::hosts::HostSpec;
+use super::limits::LimitFlags;
 use super::output::OutputSpec;
 
 /// `kiln build [OPTIONS] PATH`.
@@ -73,6 +74,9 @@ pub struct BuildFlags {
     /// Name that RUN knows, and its address (format: "NAME:ADDRESS"); may be given several times
     #[arg(long = "add-host", value_name = "NAME:ADDRESS")]
     pub hosts: Vec<HostSpec>,
+    /// What RUN may use.
+    #[command(flatten)]
+    pub limits: LimitFlags,
     /// Grant what RUN may ask for beyond the ordinary: network.host, security.insecure or device[=NAME[,alias=OTHER]]
     #[arg(long, value_name = "ENTITLEMENT", value_parser = entitlement)]
     pub allow: Vec<String>,

@@ -17,6 +17,7 @@ pub mod credentials;
 pub mod hosts;
 pub mod images;
 pub mod jobs;
+pub mod limits;
 pub mod login;
 pub mod output;
 pub mod run;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::limits::LimitFlags;
+
 /// `kiln run [OPTIONS] IMAGE [COMMAND] [ARG...]`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(disable_help_flag = true, override_usage = "kiln run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
@@ -34,6 +36,9 @@ pub struct RunFlags {
     /// Connect the container to a network: host (the default) or none
     #[arg(long, visible_alias = "net", value_name = "MODE")]
     pub network: Option<String>,
+    /// What the command may use.
+    #[command(flatten)]
+    pub limits: LimitFlags,
     /// Keep standard input open
     #[arg(short, long)]
     pub interactive: bool,

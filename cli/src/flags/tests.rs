@@ -159,17 +159,19 @@ fn global_flags_stand_anywhere_before_the_command_of_run() {
 
 #[test]
 fn flags_without_effect_are_accepted_and_named_in_one_line() {
-    let words = "build --builder default --debug -m 2g --memory-swap -1 --shm-size=1g --ulimit nofile=1:2 -c 2 --cpu-period 1 \
+    let words = "build --builder default --debug -m 2g --memory-swap -1 --resource memory=2g -c 2 --cpu-period 1 \
                  --cpu-quota 1 --cpuset-cpus 0 --cpuset-mems 0 --cgroup-parent x --isolation default .";
     let flags = build(&words.split_whitespace().collect::<Vec<_>>());
     let warning = flags.without_effect.warning().unwrap();
-    let named = "warning: --builder, --debug, --shm-size, --ulimit, --memory, --memory-swap, --cpu-shares, --cpu-period, \
+    let named = "warning: --builder, --debug, --resource, --memory, --memory-swap, --cpu-shares, --cpu-period, \
                  --cpu-quota, --cpuset-cpus, --cpuset-mems, --cgroup-parent have no effect here";
     assert!(warning.starts_with(named), "{warning}");
     assert!(build(&["build", "-D", "."]).without_effect.warning().unwrap().contains("--debug has no effect"));
     assert_eq!(build(&["build", "--isolation=default", "--debug=false", "."]).without_effect.warning(), None);
     let (message, ..) = usage(&["build", "--isolation", "hyperv", "."]);
     assert!(message.contains("hyperv") && message.contains("default"), "{message}");
+    assert!(usage(&["build", "--resource", "disk=1", "."]).0.contains("there are memory, memory-swap"));
+    assert!(usage(&["build", "--resource", "memory", "."]).0.contains("is not NAME=VALUE"));
 }
 
 #[test]
@@ -204,6 +206,31 @@ fn hosts_of_a_build() {
     let names: Vec<&str> = flags.hosts.iter().map(|host| host.name.as_str()).collect();
     assert_eq!(names, ["db", "six"]);
     assert!(usage(&["build", "--add-host", "db", "."]).0.contains("NAME:ADDRESS"));
+}
+
+#[test]
+fn limits_of_commands() {
+    let words = "--ulimit nofile=2 --ulimit=core=0 --ulimit nofile=1024:2048 --shm-size 128m x";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let read = |limits: &limits::LimitFlags| {
+        let texts: Vec<String> = limits.ulimits().iter().map(ToString::to_string).collect();
+        (texts.join(" "), limits.shared_memory())
+    };
+    let expected = ("core=0:0 nofile=1024:2048".to_owned(), Some(128 << 20));
+    assert_eq!(read(&build(&[&["build"], words.as_slice()].concat()).limits), expected);
+    assert_eq!(read(&run(&[&["run"], words.as_slice()].concat()).limits), expected);
+    assert_eq!(read(&build(&["build", "--shm-size=0", "."]).limits), (String::new(), None));
+    for (command, flag, value, said) in [
+        ("build", "--ulimit", "nofile", "`nofile` is not NAME=SOFT[:HARD]"),
+        ("run", "--ulimit", "files=1", "`files` is the name of no limit; there are core, cpu"),
+        ("build", "--ulimit", "nofile=2:1", "the soft limit of nofile is 2, above its hard limit 1"),
+        ("run", "--ulimit", "nofile=x", "`x` is no value of the limit nofile"),
+        ("build", "--shm-size", "much", "`much` is no size"),
+        ("run", "--shm-size", "-1", "`-1` is no size"),
+    ] {
+        let (message, ..) = usage(&[command, flag, value, "x"]);
+        assert!(message.contains(flag) && message.contains(said), "{message}");
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod idle;
 mod interrupt;
 mod key_table;
 mod keys;
+mod limits;
 mod linked;
 mod login;
 mod mounts;

@@ -151,6 +151,7 @@ impl Job<'_> {
         let findings = self.findings(&diagnostics);
         let Some(mut plan) = lowered.plan else { return Err(findings.into_error()) };
         plan.graph.add_hosts(&options::hosts(&self.flags.hosts));
+        plan.graph.limit(&self.flags.limits.ulimits(), self.flags.limits.shared_memory());
         drop(self.warnings.set(findings.warnings()));
         // Most builds need not know what they were made of.
         let planned = self.results.needs_capture().then(|| (plan.clone(), bases.clone()));

@@ -91,6 +91,11 @@ fn arguments(flags: &BuildFlags, lowered: &LowerOptions, source: &BuildSource) -
     } else if !flags.no_cache_filter.is_empty() {
         args.insert("no-cache".to_owned(), flags.no_cache_filter.join(","));
     }
+    let limits: Vec<String> = flags.limits.ulimits().iter().map(ToString::to_string).collect();
+    if !limits.is_empty() {
+        args.insert("ulimit".to_owned(), limits.join(","));
+    }
+    args.extend(flags.limits.shared_memory().map(|size| ("shm-size".to_owned(), size.to_string())));
     if let (Some(ContextDir::Fetched(_)), Some(url)) = (&source.context, flags.context.to_str())
         && url != "-"
     {

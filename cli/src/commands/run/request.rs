@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_builder::{RunRequest, Volume};
 use kiln_cache::ImageRecord;
-use kiln_graph::op::Network;
+use kiln_graph::op::{Network, Ulimit};
 use kiln_sandbox::WindowSize;
 
 use crate::environment::Environment;
@@ -21,6 +21,8 @@ pub struct RunOptions {
     user: Option<String>,
     volumes: Vec<Volume>,
     network: Network,
+    limits: Vec<Ulimit>,
+    shared_memory: Option<u64>,
     terminal: bool,
     interactive: bool,
 }
@@ -46,6 +48,8 @@ pub fn read(flags: &RunFlags, environment: &Environment) -> Result<RunOptions, C
         user: flags.user.clone(),
         volumes: volumes.collect::<Result<_, _>>()?,
         network: network(flags.network.as_deref())?,
+        limits: flags.limits.ulimits(),
+        shared_memory: flags.limits.shared_memory(),
         terminal: flags.tty,
         interactive: flags.interactive,
     })
@@ -66,6 +70,8 @@ impl RunOptions {
             user: self.user,
             volumes: self.volumes,
             network: self.network,
+            limits: self.limits,
+            shared_memory: self.shared_memory,
             hostname: None,
             terminal: self.terminal,
             window: window.unwrap_or_default(),

@@ -174,6 +174,23 @@ fn network_and_host_name_count() {
 }
 
 #[test]
+fn limits_count_by_what_they_are() {
+    let mut trial = Trial::new("RUN ulimit -n > /a; stat -f -c %b /dev/shm >> /a", &[]);
+    trial.args(&["--shm-size", "0"]).hits("the usual size");
+    trial.args(&["--ulimit", "nofile=90:100"]).misses(&["RUN"], "a limit");
+    trial.args(&["--ulimit", "nofile=1", "--ulimit", "nofile=90:100"]).hits("the last counts");
+    trial.args(&["--ulimit", "nofile=90"]).misses(&["RUN"], "another hard limit");
+    let two = ["--ulimit", "nproc=4096", "--ulimit", "nofile=90"];
+    trial.args(&two).misses(&["RUN"], "one more");
+    trial.args(&["--ulimit", "nofile=90:90", "--ulimit", "nproc=4096"]).hits("in another order");
+    trial.args(&[two.as_slice(), &["--shm-size", "1m"]].concat()).misses(&["RUN"], "a size");
+    trial.args(&[two.as_slice(), &["--shm-size", "1024k"]].concat()).hits("the same size");
+    trial.args(&["--shm-size", "2m"]).misses(&["RUN"], "another size, and no limits");
+    assert!(trial.tree()["a"].contains("512"), "{}", trial.tree()["a"]);
+    trial.args(&[]).hits("what the command was before anybody limited it");
+}
+
+#[test]
 fn a_device_counts_by_its_name() {
     let env = TestEnvironment::new();
     fs::create_dir(env.path("cdi")).unwrap();

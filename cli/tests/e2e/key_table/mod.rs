@@ -49,6 +49,13 @@ const ROWS: &[(&str, &[(&str, &str)])] = &[
     ("RUN: which devices", &[(COMMANDS, "a_device_counts_by_its_name")]),
     ("RUN: network", &[(COMMANDS, "network_and_host_name_count")]),
     ("RUN: host name", &[(COMMANDS, "network_and_host_name_count")]),
+    (
+        "RUN: limits",
+        &[
+            (COMMANDS, "limits_count_by_what_they_are"),
+            (CHANGES, "rules_of_a_command_count_but_for_addresses"),
+        ],
+    ),
     ("RUN: what the machine lends", &[(COMMANDS, "what_the_machine_lends_does_not_count")]),
     ("RUN: the root", &[(COMMANDS, "a_root_counts_by_its_content")]),
     ("COPY, ADD: the root", &[(FILES, "a_copy_counts_what_it_lies_on_unless_it_is_linked")]),
