@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 
 use futures_util::future::join_all;
+use kiln_graph::lower::NamedContext;
 use kiln_graph::op::Source;
 use kiln_graph::plan::{BaseRequest, ResolveBase, ResolveFailure, ResolvedBase};
 use kiln_registry::Reference;
@@ -96,15 +97,29 @@ impl Work<'_> {
         if let Some(other) = self.instead(reference, platform, false).await? {
             used.reference = other;
         }
+        // Clients pin the images that a Dockerfile names, and leave those that they are given as contexts as they are.
+        if self.is_context(reference) {
+            return Ok((used.clone(), resolved(resolver, used).await?));
+        }
         for _ in 0..ROUNDS {
             let base = resolved(resolver, used.clone()).await?;
             let pinned = pinned(&used.reference, &base.digest);
             match self.instead(&pinned, platform, true).await? {
                 None => return Ok((used, base)),
+                // The name of what was resolved, without its digest.
+                Some(other) if is_same(&other, &used.reference) => return Ok((used, base)),
                 Some(other) => used.reference = other,
             }
         }
         Err(failure(&format!("{reference}: the policy puts another image in its place again and again")))
+    }
+
+    /// Whether an image is a context that was given by name.
+    fn is_context(&self, reference: &str) -> bool {
+        self.named.all.values().any(|context| match context {
+            NamedContext::Image { reference: named } => named == reference,
+            _ => false,
+        })
     }
 
     /// The reference that is to be used in the place of this one, if it is another.
@@ -140,6 +155,11 @@ async fn resolved(resolver: &Resolver, request: BaseRequest) -> Answer {
     let answers = tokio::task::spawn_blocking(move || resolver.resolve(&[request])).await;
     let answer = answers.ok().and_then(|answers| answers.into_iter().next());
     answer.unwrap_or_else(|| Err(failure("the resolution ended without a result")))
+}
+
+/// Whether two references name the same.
+fn is_same(one: &str, other: &str) -> bool {
+    policy::image(one) == policy::image(other)
 }
 
 /// The full name of an image with its digest.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::mem::discriminant;
 use std::sync::Arc;
 
-use kiln_graph::op::{Op, Source};
+use kiln_graph::op::{Http, Op, Source};
 use kiln_graph::plan::Plan;
 use kiln_graph::{Graph, Vertex};
 use tonic::Status;
@@ -22,6 +22,9 @@ use crate::server::Server;
 /// Who judges.
 pub(super) type Judge<'a> = (&'a Server, &'a Arc<Build>, &'a Policies);
 
+/// What clients call the file that is a context.
+const CONTEXT: &str = "context";
+
 /// Where the main context is, by what the policies say; nothing if it is a directory of the client's.
 pub(super) async fn main_context(
     (server, build, policies): Judge<'_>,
@@ -36,17 +39,33 @@ pub(super) async fn main_context(
             policies.judge_fixed(server, build, platform(), &source).await?;
         }
         Some(Main::Remote(source)) => {
-            if let Some(other) = elsewhere_judged((server, build, policies), &server.platform, source).await?
-            {
-                *source = other;
+            let named = called(source, CONTEXT);
+            let other = elsewhere_judged((server, build, policies), &server.platform, &named).await?;
+            if let Some(other) = other {
+                // The name of the file is nothing that is built.
+                *source = match source {
+                    Source::Http(http) => called(&other, &http.filename),
+                    _ => other,
+                };
             }
         }
-        None => local((server, build, policies), &names.context).await?,
+        None => {}
     }
     if main.is_none() || names.own_dockerfile {
         local((server, build, policies), &names.dockerfile).await?;
     }
+    if main.is_none() {
+        local((server, build, policies), &names.context).await?;
+    }
     Ok(main)
+}
+
+/// The same file under another name.
+fn called(source: &Source, filename: &str) -> Source {
+    match source {
+        Source::Http(http) => Source::Http(Http { filename: filename.to_owned(), ..http.clone() }),
+        other => other.clone(),
+    }
 }
 
 /// A directory of the client's.
