@@ -25,7 +25,7 @@ use crate::frontend::dockerfile::PLATFORMS;
 use crate::server::Server;
 use crate::session::{Session, send};
 
-/// What clients may ask for of outputs and shared caches.
+/// What clients may ask for of outputs, of shared caches, and of the store.
 pub(crate) const CAPABILITIES: &[&str] = &[
     "exporter.multiple",
     "exporter.image.annotations",
@@ -33,6 +33,7 @@ pub(crate) const CAPABILITIES: &[&str] = &[
     "exporter.sourcedateepoch",
     "cache.gha",
     "cache.s3",
+    "gc.freespacefilter",
 ];
 
 type Answer = HashMap<String, String>;
