@@ -11,6 +11,7 @@ use kiln_cache::Store;
 use kiln_registry::{Client as Registries, ClientOptions};
 use kiln_server::api::containerd::services::content::v1::content_server::ContentServer;
 use kiln_server::api::control::control_client::ControlClient;
+use kiln_server::api::control::sourcepolicy::policysession::policy_verifier_server::PolicyVerifierServer;
 use kiln_server::api::control::{
     BuildHistoryEventType, BuildHistoryRequest, BytesMessage, Exporter, SolveRequest,
 };
@@ -32,7 +33,7 @@ use tonic::{Request, Status};
 
 use crate::files::{Directories, FileSend, Taken};
 use crate::manners::{Gate, Manner};
-use crate::services::{Agents, Blobs, Credentials, Secrets, Uploads};
+use crate::services::{Agents, Blobs, Credentials, Policies, Secrets, Uploads, Verifier};
 
 /// A daemon in this process, and its store.
 pub struct Daemon {
@@ -66,6 +67,8 @@ pub struct Offer {
     pub blobs: BTreeMap<String, Vec<u8>>,
     /// Ids of agents that it has.
     pub agents: Vec<&'static str>,
+    /// What it says of sources that it is asked about.
+    pub verifier: Option<Verifier>,
     /// The same for all builds from one place.
     pub shared_key: String,
 }
@@ -233,7 +236,8 @@ impl Services<'_> {
             .add_service(ContentServer::new(Blobs(self.offer.blobs.clone())))
             .add_service(SecretsServer::new(Secrets(self.offer.secrets.clone())))
             .add_service(SshServer::new(Agents(self.offer.agents.clone())))
-            .add_service(UploadServer::new(Uploads(self.offer.upload.clone())));
+            .add_service(UploadServer::new(Uploads(self.offer.upload.clone())))
+            .add_service(PolicyVerifierServer::new(Policies(self.offer.verifier.clone())));
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(theirs)).chain(tokio_stream::pending());
         let (mut from_server, mut to_server) = tokio::io::split(ours);
         let (sender, outgoing) = mpsc::channel(16);

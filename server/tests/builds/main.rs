@@ -5,9 +5,13 @@
 mod client;
 mod entries;
 mod files;
+#[path = "../execs/graph.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod graph;
 mod granted;
 mod manners;
 mod many;
+mod policies;
 mod services;
 mod sessions;
 

@@ -1,6 +1,7 @@
 //! Small things that the client is asked for: a login, an upload, secrets, agents, blobs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kiln_server::api::containerd::services::content::v1::content_server::Content;
 use kiln_server::api::containerd::services::content::v1::{
@@ -8,6 +9,9 @@ use kiln_server::api::containerd::services::content::v1::{
     ListContentResponse, ListStatusesRequest, ListStatusesResponse, ReadContentRequest, ReadContentResponse,
     StatusRequest, StatusResponse, UpdateRequest, UpdateResponse, WriteContentRequest, WriteContentResponse,
 };
+use kiln_server::api::control::sourcepolicy::policysession::check_policy_response::Result as Said;
+use kiln_server::api::control::sourcepolicy::policysession::policy_verifier_server::PolicyVerifier;
+use kiln_server::api::control::sourcepolicy::policysession::{CheckPolicyRequest, CheckPolicyResponse};
 use kiln_server::api::moby::buildkit::secrets::v1::secrets_server::Secrets as SecretsService;
 use kiln_server::api::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use kiln_server::api::moby::filesync::v1::auth_server::Auth;
@@ -21,6 +25,7 @@ use kiln_server::api::moby::sshforward::v1::{
 };
 use kiln_server::api::moby::upload::v1::BytesMessage;
 use kiln_server::api::moby::upload::v1::upload_server::Upload;
+use kiln_server::api::pb::SourceOp;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -85,6 +90,25 @@ impl Upload for Uploads {
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+/// What is said of a source, by whether it is known what it is like.
+pub type Verifier = Arc<dyn Fn(&SourceOp, bool) -> Result<Said, Status> + Send + Sync>;
+
+/// Decides about sources.
+pub struct Policies(pub Option<Verifier>);
+
+#[tonic::async_trait]
+impl PolicyVerifier for Policies {
+    async fn check_policy(
+        &self,
+        request: Request<CheckPolicyRequest>,
+    ) -> Result<Response<CheckPolicyResponse>, Status> {
+        let verifier = self.0.as_ref().ok_or_else(|| Status::unimplemented("there is no policy"))?;
+        let known = request.into_inner().source.unwrap();
+        let result = verifier(&known.source.unwrap(), known.image.is_some())?;
+        Ok(Response::new(CheckPolicyResponse { result: Some(result) }))
     }
 }
 
