@@ -2,7 +2,8 @@
 //! cores there are, and remembered, so that nothing is compressed twice.
 //!
 //! gzip: every block is raw deflate that ends in a sync flush, so the blocks together are one deflate stream in one
-//! gzip member, whose checksum is combined from those of the blocks. zstd: every block is a frame.
+//! gzip member, whose checksum is combined from those of the blocks; what gets no smaller is stored in it as it is. zstd: every
+//! block is a frame.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -15,6 +16,7 @@ use oci_spec::image::{Descriptor, MediaType};
 
 use crate::blobs::BlobWriter;
 use crate::digest::{DiffId, Digest};
+use crate::layers::dense::Scale;
 use crate::layers::info::{BlobForm, LayerFile};
 use crate::layers::recipe::Recipe;
 use crate::layers::{Compression, LayerError, Layers};
@@ -242,7 +244,11 @@ fn write_in_order(done: Receiver<Done>, out: &mut impl Write, recipe: Recipe) ->
 
 /// A compressor of one thread.
 enum Packer {
-    Gzip(Compress),
+    Gzip {
+        compressor: Compress,
+        /// For dense blocks, where they are told from others.
+        dense: Option<Box<(Scale, Compress)>>,
+    },
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
@@ -255,7 +261,12 @@ impl Packer {
                 Packer::Zstd(compressor)
             }
             Compression::None | Compression::Gzip => {
-                Packer::Gzip(Compress::new(flate2::Compression::new(recipe.level.unsigned_abs()), false))
+                let at = |level| Compress::new(flate2::Compression::new(level), false);
+                let tells = recipe.stores_dense_blocks();
+                Packer::Gzip {
+                    compressor: at(recipe.level.unsigned_abs()),
+                    dense: tells.then(|| Box::new((Scale::new(), at(0)))),
+                }
             }
         })
     }
@@ -263,19 +274,26 @@ impl Packer {
     fn pack(&mut self, block: &[u8]) -> io::Result<Packed> {
         match self {
             Packer::Zstd(compressor) => Ok(Packed { bytes: compressor.compress(block)?, crc: Crc::new() }),
-            Packer::Gzip(compressor) => {
+            Packer::Gzip { compressor, dense } => {
                 let mut crc = Crc::new();
                 crc.update(block);
-                Ok(Packed { bytes: deflate(compressor, block)?, crc })
+                if let Some((scale, stored)) = dense.as_deref_mut()
+                    && scale.is_dense(block)?
+                {
+                    let room = block.len() + block.len() / 1024 + 64;
+                    return Ok(Packed { bytes: deflate(stored, block, room)?, crc });
+                }
+                let bytes = deflate(compressor, block, block.len() / 2)?;
+                Ok(Packed { bytes, crc })
             }
         }
     }
 }
 
-/// One block as raw deflate, ended so that another one may follow.
-fn deflate(compressor: &mut Compress, block: &[u8]) -> io::Result<Vec<u8>> {
+/// One block as raw deflate, ended so that another one may follow. It is thought to take `room` bytes.
+fn deflate(compressor: &mut Compress, block: &[u8], room: usize) -> io::Result<Vec<u8>> {
     compressor.reset();
-    let mut out = Vec::with_capacity(block.len() / 2);
+    let mut out = Vec::with_capacity(room);
     loop {
         let read = usize::try_from(compressor.total_in()).unwrap_or(block.len());
         compressor.compress_vec(&block[read..], &mut out, FlushCompress::Sync)?;

@@ -15,6 +15,7 @@ mod chunks;
 mod clamp;
 mod compress;
 mod damage;
+mod dense;
 mod draft;
 pub(crate) mod entry;
 mod error;

@@ -5,9 +5,11 @@ use crate::layers::Compression;
 /// Levels: what others choose by default.
 const GZIP_LEVEL: i32 = 6;
 const ZSTD_LEVEL: i32 = 3;
+/// The level at which gzip tries hardest.
+const GZIP_SMALLEST: i32 = 9;
 
 /// The compressors' versions, and how the tar is cut. A blob made by another version is still a valid form.
-const GZIP_MAKER: &str = "zlib-rs 0.6, blocks of 1 MiB";
+const GZIP_MAKER: &str = "zlib-rs 0.6, blocks of 1 MiB, dense ones stored";
 const ZSTD_MAKER: &str = "libzstd 1.5, frames of 1 MiB";
 
 /// A compressor with everything that decides over its output.
@@ -28,6 +30,11 @@ impl Recipe {
             Compression::Zstd => level.unwrap_or(ZSTD_LEVEL),
         };
         Recipe { compression, level }
+    }
+
+    /// Whether blocks that hardly get smaller are stored as they are: not where the smallest blob is wanted, whatever it takes.
+    pub(super) fn stores_dense_blocks(self) -> bool {
+        self.compression == Compression::Gzip && (1..GZIP_SMALLEST).contains(&self.level)
     }
 
     /// What a blob's maker begins with: the same for all versions of the compressor.

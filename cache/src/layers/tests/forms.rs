@@ -47,6 +47,34 @@ fn compressed_layers_unpack_with_the_system_tools() {
     }
 }
 
+#[test]
+fn what_gets_no_smaller_is_stored_between_what_does() {
+    let (_dir, store) = store();
+    let mut state = 7_u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    });
+    let (noise, text) = (noise.take(5_000_000).collect::<Vec<u8>>(), b"text ".repeat(500_000));
+    let files = vec![
+        (file("a", &text), text.clone()),
+        (file("b", &noise), noise.clone()),
+        (file("c", &text), text.clone()),
+    ];
+    let info = write(&store, TREE, &files).unwrap();
+    let layers = store.layers();
+    let blob = layers.compressed(&info.diff_id, Compression::Gzip).unwrap();
+    assert!(blob.size() > 5_000_000 && blob.size() < 5_100_000, "{}", blob.size());
+    let bytes = std::fs::read(store.blobs().path(blob.digest()).unwrap()).unwrap();
+    let stored = noise[2_000_000..2_001_000].to_vec();
+    assert!(bytes.windows(stored.len()).any(|window| window == stored), "it is there as it is");
+    let mut tar = Vec::new();
+    flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut tar).unwrap();
+    assert!(tar == read_tar(&store, &info.diff_id));
+    let best = layers.compressed_at(&info.diff_id, Compression::Gzip, Some(9)).unwrap();
+    assert_ne!(best, blob, "the smallest is asked for");
+}
+
 fn which(tool: &str) -> bool {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|dir| dir.join(tool).exists());
     if !found {
