@@ -91,11 +91,11 @@ impl Graph {
             let Op::Exec(exec) = &mut vertex.op else { continue };
             let own = std::mem::take(&mut exec.rules.limits);
             exec.rules.limits = Ulimit::in_order(own.into_iter().chain(limits.iter().cloned()));
-            // Whatever else the command mounts there is below.
-            exec.mounts.extend(shared_memory.map(|size| ExecMount::Tmpfs {
-                target: ExecMount::SHARED_MEMORY.to_owned(),
-                size: Some(size),
-            }));
+            let Some(size) = shared_memory else { continue };
+            // Whatever else the command mounts there is below; what would be memory, too, is not there at all.
+            exec.mounts.retain(|mount| !mount.is_shared_memory());
+            let target = ExecMount::SHARED_MEMORY.to_owned();
+            exec.mounts.push(ExecMount::Tmpfs { target, size: Some(size) });
         }
     }
 
@@ -167,7 +167,10 @@ mod tests {
     fn limits_take_the_place_of_those_that_commands_have() {
         let limit = |text: &str| text.parse::<Ulimit>().unwrap();
         let rules = ExecRules { limits: vec![limit("core=0"), limit("nofile=9")], ..ExecRules::default() };
-        let exec = changed(rules, |graph| graph.limit(&[limit("nproc=5"), limit("nofile=7:8")], Some(4096)));
+        let exec = changed(rules, |graph| {
+            graph.limit(&[limit("nproc=5")], Some(8192));
+            graph.limit(&[limit("nofile=7:8")], Some(4096));
+        });
         assert_eq!(exec.rules.limits, [limit("core=0"), limit("nofile=7:8"), limit("nproc=5")]);
         assert_eq!(exec.mounts, [ExecMount::Tmpfs { target: "/dev/shm".to_owned(), size: Some(4096) }]);
     }

@@ -178,6 +178,11 @@ pub struct ExecRules {
 impl ExecMount {
     /// Where programs expect memory that they share, in every sandbox.
     pub const SHARED_MEMORY: &'static str = "/dev/shm";
+
+    /// Whether it is memory [there](Self::SHARED_MEMORY).
+    pub fn is_shared_memory(&self) -> bool {
+        matches!(self, Self::Tmpfs { target, .. } if target.trim_end_matches('/') == Self::SHARED_MEMORY)
+    }
 }
 
 impl ExecRules {
