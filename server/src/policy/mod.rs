@@ -1,11 +1,13 @@
 //! What a client's policies say of the sources of its build: each source is held against them before anything is made of it, and
 //! what they put in its place is what is used.
 //!
-//! There are two kinds. Rules (`rules`, with their `pattern`s) come with the request and are applied here; a session can be asked
+//! There are two kinds. Rules (`rules`; `rule`, with its `pattern` or `expression`) come with the request and are applied here; a session can be asked
 //! about each source, by the names that `source` gives them. Called where sources are known: by the frontend, by graphs of
 //! clients, and by questions about sources.
 
+mod expression;
 mod pattern;
+mod rule;
 mod rules;
 mod session;
 mod source;

@@ -1,20 +1,7 @@
-//! The patterns of rules, and what their replacements stand for: wildcards, and regular expressions in the language of Go, which
-//! clients write them in. An expression that means something else here is refused, never read otherwise. Pure.
+//! Wildcards of rules, and what replacements stand for, in the words of Go's templates. Pure; `rule` uses it, and `expression` for
+//! the same about regular expressions.
 //!
 //! Whatever the pattern is, matching takes time in proportion to its size and that of the text: nothing backtracks.
-
-use std::ops::Range;
-
-use regex::{Captures, Regex, RegexBuilder};
-use regex_syntax::ast::{
-    self, AssertionKind, Ast, ClassPerl, ClassPerlKind, ClassSetItem, Flag, Flags, FlagsItemKind,
-};
-
-/// Longest expression, in bytes; those that people write have a hundred.
-const LONGEST_EXPRESSION: usize = 16 << 10;
-
-/// Most memory of one expression once it is compiled, in bytes: what counts is repeated classes of Unicode.
-const LARGEST_EXPRESSION: usize = 512 << 10;
 
 /// Longest text that a replacement may become, in bytes.
 const LONGEST_RESULT: usize = 64 << 10;
@@ -29,10 +16,12 @@ pub(super) enum PatternError {
         text: String,
     },
     /// It is longer than any that is meant.
-    #[error("the expression has {length} bytes, more than {LONGEST_EXPRESSION}")]
+    #[error("the expression has {length} bytes, more than {most}")]
     Length {
         /// How many it has.
         length: usize,
+        /// How many it may have.
+        most: usize,
     },
     /// It is no expression, or none that means the same to clients.
     #[error("the expression `{text}` cannot be used: {detail}")]
@@ -89,64 +78,8 @@ impl Wildcard {
     }
 }
 
-/// A regular expression.
-#[derive(Debug, Clone)]
-pub(super) struct Expression(Regex);
-
-impl Expression {
-    pub(super) fn new(text: &str) -> Result<Self, PatternError> {
-        if text.len() > LONGEST_EXPRESSION {
-            return Err(PatternError::Length { length: text.len() });
-        }
-        let wrong = |detail: String| PatternError::Expression { text: text.to_owned(), detail };
-        let parsed =
-            ast::parse::Parser::new().parse(text).map_err(|error| wrong(error.kind().to_string()))?;
-        let differences = ast::visit(&parsed, Differences::default()).map_err(wrong)?;
-        let mut translated = String::with_capacity(text.len());
-        let mut at = 0;
-        for (range, replacement) in differences {
-            translated.push_str(text.get(at..range.start).unwrap_or_default());
-            translated.push_str(replacement);
-            at = range.end;
-        }
-        translated.push_str(text.get(at..).unwrap_or_default());
-        let compiled = RegexBuilder::new(&translated).size_limit(LARGEST_EXPRESSION).build();
-        compiled.map(Self).map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => wrong("it is too large once it is compiled".to_owned()),
-            error => wrong(error.to_string()),
-        })
-    }
-
-    /// Whether it matches anywhere in the text.
-    pub(super) fn is_match(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-
-    /// The text with `template` in the place of each part that matches.
-    pub(super) fn replace(&self, text: &str, template: &str) -> Result<String, PatternError> {
-        let mut result = String::new();
-        let mut at = 0;
-        for captures in self.0.captures_iter(text) {
-            let Some(all) = captures.get(0) else { continue };
-            result.push_str(text.get(at..all.start()).unwrap_or_default());
-            expand(template, &mut result, |name| group(&captures, name))?;
-            at = all.end();
-        }
-        result.push_str(text.get(at..).unwrap_or_default());
-        Ok(result)
-    }
-}
-
-fn group<'t>(captures: &Captures<'t>, name: &str) -> Option<&'t str> {
-    let group = match number(name) {
-        Some(number) => captures.get(number),
-        None => captures.name(name),
-    };
-    group.map(|group| group.as_str())
-}
-
 /// The number that a name in a template is, if it is one.
-fn number(name: &str) -> Option<usize> {
+pub(super) fn number(name: &str) -> Option<usize> {
     let is_number =
         name.bytes().all(|byte| byte.is_ascii_digit()) && (name.len() == 1 || !name.starts_with('0'));
     name.parse().ok().filter(|_| is_number)
@@ -154,7 +87,7 @@ fn number(name: &str) -> Option<usize> {
 
 /// Appends a template: `$1`, `${1}` and names stand for groups, or nothing where there is none; `$$` is a dollar sign, and so
 /// is one that nothing of that kind follows.
-fn expand<'t>(
+pub(super) fn expand<'t>(
     template: &str,
     result: &mut String,
     group: impl Fn(&str) -> Option<&'t str>,
@@ -190,90 +123,6 @@ fn name(text: &str) -> Option<(&str, &str)> {
     let (name, after) = text.split_at(end);
     let after = if braced { after.strip_prefix('}')? } else { after };
     (!name.is_empty()).then_some((name, after))
-}
-
-/// Where an expression means something else here than in Go: classes of Perl are those of ASCII there, brackets in classes are
-/// characters, and there are fewer flags and assertions.
-#[derive(Default)]
-struct Differences(Vec<(Range<usize>, &'static str)>);
-
-impl Differences {
-    fn perl(&mut self, class: &ClassPerl) {
-        let replacement = match (&class.kind, class.negated) {
-            (ClassPerlKind::Digit, false) => "[0-9]",
-            (ClassPerlKind::Digit, true) => "[^0-9]",
-            (ClassPerlKind::Space, false) => r"[\t\n\f\r ]",
-            (ClassPerlKind::Space, true) => r"[^\t\n\f\r ]",
-            (ClassPerlKind::Word, false) => "[0-9A-Za-z_]",
-            (ClassPerlKind::Word, true) => "[^0-9A-Za-z_]",
-        };
-        self.0.push((class.span.start.offset..class.span.end.offset, replacement));
-    }
-}
-
-fn flags(flags: &Flags) -> Result<(), String> {
-    let known = |kind: &FlagsItemKind| match kind {
-        FlagsItemKind::Negation => true,
-        FlagsItemKind::Flag(flag) => matches!(
-            flag,
-            Flag::CaseInsensitive | Flag::MultiLine | Flag::DotMatchesNewLine | Flag::SwapGreed
-        ),
-    };
-    if flags.items.iter().all(|item| known(&item.kind)) {
-        return Ok(());
-    }
-    Err("flags are i, m, s and U".to_owned())
-}
-
-impl ast::Visitor for Differences {
-    type Output = Vec<(Range<usize>, &'static str)>;
-    type Err = String;
-
-    fn finish(mut self) -> Result<Self::Output, String> {
-        self.0.sort_by_key(|(range, _)| range.start);
-        Ok(self.0)
-    }
-
-    fn visit_pre(&mut self, part: &Ast) -> Result<(), String> {
-        match part {
-            Ast::ClassPerl(class) => self.perl(class),
-            Ast::Flags(set) => flags(&set.flags)?,
-            Ast::Group(group) => {
-                if let ast::GroupKind::NonCapturing(set) = &group.kind {
-                    flags(set)?;
-                }
-            }
-            Ast::Assertion(assertion) => {
-                let range = assertion.span.start.offset..assertion.span.end.offset;
-                match assertion.kind {
-                    AssertionKind::WordBoundary => self.0.push((range, r"(?-u:\b)")),
-                    AssertionKind::NotWordBoundary => self.0.push((range, r"(?-u:\B)")),
-                    AssertionKind::StartLine
-                    | AssertionKind::EndLine
-                    | AssertionKind::StartText
-                    | AssertionKind::EndText => {}
-                    _ => return Err(r"boundaries of words are \b and \B".to_owned()),
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), String> {
-        match item {
-            ClassSetItem::Bracketed(_) => Err(r"a `[` in a class is written `\[`".to_owned()),
-            ClassSetItem::Perl(class) => {
-                self.perl(class);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn visit_class_set_binary_op_pre(&mut self, _: &ast::ClassSetBinaryOp) -> Result<(), String> {
-        Err(r"`&&`, `--` and `~~` in a class are written `&`, `\-` and `~`".to_owned())
-    }
 }
 
 #[cfg(test)]
@@ -315,7 +164,7 @@ mod tests {
         let alphabet = ["", "a", "b", "ab", "ba", "aba", "bab", "abab", "aabb", "bbaa", "babab"];
         for pattern in ["*", "a*", "*b", "a*b", "*a*", "*a*b", "*a*b*", "a*b*a*", "*ab*b*", "*ba*ab*"] {
             let expression = format!("^{}$", pattern.replace('*', "(.*)"));
-            let expression = Regex::new(&expression).unwrap();
+            let expression = regex::Regex::new(&expression).unwrap();
             for text in alphabet {
                 let expected = expression.captures(text).map(|all| {
                     all.iter().map(|group| group.unwrap().as_str().to_owned()).collect::<Vec<_>>()
@@ -347,65 +196,14 @@ mod tests {
             assert_eq!(wildcard.replace("a:b/c", template).unwrap().unwrap(), expected, "{template}");
         }
         assert_eq!(wildcard.replace("b", "x").unwrap(), None);
-        let expression = Expression::new("(?P<first>[a-c]+)-(?<second>[a-c]+)").unwrap();
-        let replaced = expression.replace("x:ab-c,a-b", "${second}_$1$first").unwrap();
-        assert_eq!(replaced, "x:c_abab,b_aa");
-        assert_eq!(expression.replace("x", "y").unwrap(), "x");
-        assert_eq!(Expression::new("a*").unwrap().replace("baac", "x").unwrap(), "xbxcx");
-        assert_eq!(Expression::new(".*").unwrap().replace("abc", "x").unwrap(), "x");
-    }
-
-    #[test]
-    fn classes_are_those_of_go() {
-        for (expression, text, expected) in [
-            (r"^\w$", "é", false),
-            (r"^\W$", "é", true),
-            (r"^\d$", "٣", false),
-            (r"^[\d.]+$", "1.2", true),
-            (r"^[^\d]$", "٣", true),
-            (r"^[\S]$", "\u{b}", true),
-            (r"^\s$", "\u{a0}", false),
-            (r"a\b", "aé", true),
-            (r"a\B", "aé", false),
-            (r"(?i)^ABC$", "abc", true),
-            (r"^(?s:.)$", "\n", true),
-            (r"^[[:alpha:]]+$", "ab", true),
-            (r"^\pL$", "é", true),
-            (r"^[]a]$", "]", true),
-        ] {
-            assert_eq!(Expression::new(expression).unwrap().is_match(text), expected, "{expression} {text}");
-        }
-        for expression in [
-            r"[a[b]]",
-            r"[a&&b]",
-            r"[a--b]",
-            r"\<a\>",
-            r"\b{start}a",
-            "(?x)a",
-            "(?u)a",
-            "(?R:a)",
-            "(",
-            r"\Qa\E",
-            r"\1",
-        ] {
-            let error = Expression::new(expression).unwrap_err();
-            assert!(matches!(error, PatternError::Expression { .. }), "{expression}: {error}");
-        }
     }
 
     #[test]
     fn hostile_patterns_end() {
         let text = "a".repeat(20_000);
-        let expression = Expression::new("^(a+)+$|^(a|aa)+b$|(a*)*c").unwrap();
-        assert!(!expression.is_match(&format!("{text}d")));
         let wildcard = Wildcard::new(&format!("{}b", "*a".repeat(5_000))).unwrap();
         assert_eq!(wildcard.captures(&text), None);
-        for expression in [r"\pL{1000}", "((a{100}){100}){100}", &"(".repeat(5_000), &"a".repeat(20_000)] {
-            assert!(Expression::new(expression).is_err());
-        }
         let wildcard = Wildcard::new("*").unwrap();
         assert_eq!(wildcard.replace(&text, &"$1".repeat(100_000)), Err(PatternError::Result));
-        let expression = Expression::new("").unwrap();
-        assert_eq!(expression.replace(&text, &text), Err(PatternError::Result));
     }
 }

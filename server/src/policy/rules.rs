@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use kiln_graph::redact;
 
-use super::pattern::{Expression, PatternError, Wildcard};
+use super::rule::{Action, Rule};
 use crate::api::control::sourcepolicy as wire;
-use crate::api::control::sourcepolicy::{AttrMatch, MatchType, PolicyAction};
+use crate::api::control::sourcepolicy::{AttrMatch, MatchType};
 use crate::api::pb::SourceOp;
 
 /// The newest version of policies that is known.
@@ -24,9 +24,8 @@ const MOST_EXPRESSIONS: usize = 1_000;
 /// How often one source is looked at: BuildKit's number.
 const ROUNDS: usize = 21;
 
-/// Longest identifier, and value of an attribute, that is looked at, in bytes.
+/// Longest identifier that is looked at, in bytes.
 const LONGEST_IDENTIFIER: usize = 64 << 10;
-const LONGEST_VALUE: usize = 1 << 20;
 
 /// What is wrong with a policy, or with a source by it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,37 +88,6 @@ pub(crate) struct Policy {
     rules: Vec<Rule>,
 }
 
-#[derive(Debug)]
-struct Rule {
-    /// How people are told which one it is.
-    name: String,
-    action: Action,
-    identifier: String,
-    pattern: Pattern,
-    constraints: Vec<(String, Condition)>,
-}
-
-#[derive(Debug)]
-enum Action {
-    Allow,
-    Deny,
-    Convert(wire::Update),
-}
-
-#[derive(Debug)]
-enum Pattern {
-    Exact,
-    Wildcard(Wildcard),
-    Expression(Expression),
-}
-
-#[derive(Debug)]
-enum Condition {
-    Equal(String),
-    NotEqual(String),
-    Matches(Expression),
-}
-
 /// What the rules of one policy say of a source.
 enum Said {
     Nothing,
@@ -149,8 +117,7 @@ impl Policy {
 
     /// The first rule that depends on an attribute whose name begins so.
     pub(super) fn constraining(&self, prefix: &str) -> Option<&str> {
-        let depends = |rule: &&Rule| rule.constraints.iter().any(|(key, _)| key.starts_with(prefix));
-        self.rules.iter().find(depends).map(|rule| rule.name.as_str())
+        self.rules.iter().find(|rule| rule.constrains(prefix)).map(|rule| rule.name.as_str())
     }
 
     fn round(&self, source: &mut SourceOp, last: &mut String) -> Result<Said, RuleError> {
@@ -220,133 +187,6 @@ fn sensible(identifier: &str) -> Result<(), RuleError> {
     Ok(())
 }
 
-impl Rule {
-    fn read(number: usize, rule: &wire::Rule) -> Result<Self, RuleError> {
-        let identifier = rule.selector.as_ref().map(|it| redact(&it.identifier)).unwrap_or_default();
-        let name = match PolicyAction::try_from(rule.action) {
-            Ok(action) => format!("rule {number} ({} {identifier})", action.as_str_name()),
-            Err(_) => format!("rule {number} ({identifier})"),
-        };
-        let wrong = |detail: String| RuleError::Rule { rule: name.clone(), detail };
-        let action = match PolicyAction::try_from(rule.action) {
-            Ok(PolicyAction::Allow) => Action::Allow,
-            Ok(PolicyAction::Deny) => Action::Deny,
-            Ok(PolicyAction::Convert) => Action::Convert(
-                rule.updates
-                    .clone()
-                    .ok_or_else(|| wrong("it has no `updates` that say to what".to_owned()))?,
-            ),
-            Err(_) => {
-                return Err(wrong(format!("action {} is none of ALLOW, DENY and CONVERT", rule.action)));
-            }
-        };
-        let selector = rule.selector.as_ref().ok_or_else(|| wrong("it has no `selector`".to_owned()))?;
-        let bad = |error: PatternError| wrong(error.to_string());
-        let pattern = match MatchType::try_from(selector.match_type) {
-            Ok(MatchType::Exact) => Pattern::Exact,
-            Ok(MatchType::Wildcard) => Pattern::Wildcard(Wildcard::new(&selector.identifier).map_err(bad)?),
-            Ok(MatchType::Regex) => Pattern::Expression(Expression::new(&selector.identifier).map_err(bad)?),
-            Err(_) => {
-                let detail =
-                    format!("match type {} is none of WILDCARD, EXACT and REGEX", selector.match_type);
-                return Err(wrong(detail));
-            }
-        };
-        let mut constraints = Vec::with_capacity(selector.constraints.len());
-        for constraint in &selector.constraints {
-            let value = constraint.value.clone();
-            let condition = match AttrMatch::try_from(constraint.condition) {
-                Ok(AttrMatch::Equal) => Condition::Equal(value),
-                Ok(AttrMatch::Notequal) => Condition::NotEqual(value),
-                Ok(AttrMatch::Matches) => Condition::Matches(Expression::new(&value).map_err(bad)?),
-                Err(_) => {
-                    let (key, condition) = (&constraint.key, constraint.condition);
-                    let detail = format!(
-                        "condition {condition} of the constraint on `{key}` is none of EQUAL, NOTEQUAL and MATCHES"
-                    );
-                    return Err(wrong(detail));
-                }
-            };
-            constraints.push((constraint.key.clone(), condition));
-        }
-        let identifier = selector.identifier.clone();
-        Ok(Self { name, action, identifier, pattern, constraints })
-    }
-
-    fn wrong(&self, detail: String) -> RuleError {
-        RuleError::Rule { rule: self.name.clone(), detail }
-    }
-
-    fn matches(&self, source: &SourceOp) -> Result<bool, RuleError> {
-        for (key, condition) in &self.constraints {
-            // What is not there is like an empty text.
-            let value = source.attrs.get(key).map(String::as_str).unwrap_or_default();
-            let holds = match condition {
-                Condition::Equal(expected) => value == expected,
-                Condition::NotEqual(unwanted) => value != unwanted,
-                Condition::Matches(_) if value.len() > LONGEST_VALUE => {
-                    return Err(self.wrong(format!("the attribute `{key}` is too long for an expression")));
-                }
-                Condition::Matches(expression) => expression.is_match(value),
-            };
-            if !holds {
-                return Ok(false);
-            }
-        }
-        let identifier = source.identifier.as_str();
-        Ok(self.identifier == identifier
-            || match &self.pattern {
-                Pattern::Exact => false,
-                Pattern::Wildcard(wildcard) => wildcard.captures(identifier).is_some(),
-                Pattern::Expression(expression) => expression.is_match(identifier),
-            })
-    }
-
-    /// Whether the update changes anything.
-    fn convert(&self, source: &mut SourceOp, update: &wire::Update) -> Result<bool, RuleError> {
-        let mut changed = false;
-        if let Some(identifier) = self.destination(&source.identifier, &update.identifier)?
-            && identifier != source.identifier
-        {
-            source.identifier = identifier;
-            changed = true;
-        }
-        for (key, value) in &update.attrs {
-            if source.attrs.get(key).map(String::as_str).unwrap_or_default() != value {
-                source.attrs.insert(key.clone(), value.clone());
-                changed = true;
-            }
-        }
-        Ok(changed)
-    }
-
-    fn destination(&self, identifier: &str, template: &str) -> Result<Option<String>, RuleError> {
-        let unnamed = template.is_empty();
-        if unnamed && self.identifier == identifier {
-            return Ok(None);
-        }
-        let template = if unnamed { self.identifier.as_str() } else { template };
-        let destination = match &self.pattern {
-            Pattern::Exact => Ok(Some(template.to_owned())),
-            Pattern::Wildcard(wildcard) => wildcard.replace(identifier, template),
-            Pattern::Expression(expression) => expression.replace(identifier, template).map(Some),
-        };
-        let destination = destination.map_err(|error| self.wrong(error.to_string()))?;
-        let destination = destination.filter(|destination| !destination.is_empty());
-        // Without a name of its own the selector is the new name, which a pattern is not.
-        if unnamed && destination.as_deref().is_some_and(|destination| destination != identifier) {
-            let detail = "its `updates` name no identifier, and the selector is a pattern: give one (`${1}` is what \
-                          the first `*` or group stands for)";
-            return Err(self.wrong(detail.to_owned()));
-        }
-        Ok(destination)
-    }
-}
-
-#[cfg(test)]
-#[path = "rules_tests.rs"]
-mod tests;
-
 /// Attributes without those of the kind of source that it was before.
 pub(super) fn without_former(attrs: &mut HashMap<String, String>, former: &str, now: &str) {
     let (former, now) = (prefix(former), prefix(now));
@@ -368,3 +208,7 @@ fn prefix(identifier: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

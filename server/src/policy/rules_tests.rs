@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::api::control::sourcepolicy::{AttrConstraint, Rule as WireRule, Selector, Update};
+use crate::api::control::sourcepolicy::{AttrConstraint, PolicyAction, Rule as WireRule, Selector, Update};
 
 const BUSYBOX: &str = "docker-image://docker.io/library/busybox:latest";
 const ALPINE: &str = "docker-image://docker.io/library/alpine:latest";

@@ -16,10 +16,11 @@ use kiln_server::api::gateway::{
 };
 use kiln_server::api::pb;
 use tempfile::TempDir;
-use tonic::{Request, Status};
+use tonic::Request;
 
 use crate::client::{Daemon, Done, Offer, context, directory, output, write};
 use crate::graph::{Edge, Graph};
+use crate::services::Verifier;
 
 /// A daemon, and two images and two files that builds are made of.
 struct World {
@@ -117,6 +118,7 @@ fn came(done: Done) -> Result<BTreeMap<String, String>, String> {
     Ok(done.taken.files.into_iter().map(text).collect())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "what came is compared with it")]
 fn files(files: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
     Ok(files.iter().map(|&(path, text)| (path.to_owned(), text.to_owned())).collect())
 }
@@ -377,9 +379,7 @@ async fn a_session_decides_too() {
     let (a, b) = (world.image("a"), world.image("b"));
     let text = format!("FROM {}/img:a\n", world.registry.host());
     write(world.dir.path(), "Dockerfile", &text);
-    let by = |said: Arc<dyn Fn(&pb::SourceOp, bool) -> Result<Said, Status> + Send + Sync>, session: &str| {
-        (Some(session.to_owned()), Some(said))
-    };
+    let by = |said: Verifier, session: &str| (Some(session.to_owned()), Some(said));
     let (from, to) = (a.clone(), b.clone());
     let converting = by(
         Arc::new(move |source, _| {
