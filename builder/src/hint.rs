@@ -39,14 +39,20 @@ pub(crate) fn of_step(cause: &StepError) -> Option<String> {
             "the image has no `{command}`: install it in an earlier step or use its full path"
         )),
         StepError::Sandbox(SandboxError::CommandNotExecutable { command, source }) => not_executable(command, source),
-        StepError::Sandbox(SandboxError::Limit { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-            Some(
-                "a limit is above kiln's own hard limit only if kiln may raise it (CAP_SYS_RESOURCE), and that of open files \
-                 never above /proc/sys/fs/nr_open"
-                    .to_owned(),
-            )
-        }
+        StepError::Sandbox(error @ SandboxError::Limit { .. }) => of_limit(error),
         StepError::User(error) | StepError::File(crate::FileError::User(error)) => of_user(error),
+        _ => None,
+    }
+}
+
+/// The same for a limit of a step or a container that the kernel refuses.
+pub(crate) fn of_limit(error: &SandboxError) -> Option<String> {
+    match error {
+        SandboxError::Limit { source, .. } if source.kind() == ErrorKind::PermissionDenied => Some(
+            "a limit is above kiln's own hard limit only if kiln may raise it (CAP_SYS_RESOURCE), and that of open files \
+             never above /proc/sys/fs/nr_open"
+                .to_owned(),
+        ),
         _ => None,
     }
 }

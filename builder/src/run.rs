@@ -16,7 +16,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::step::lower_directories;
 use crate::step::user::{self, Identity, UserError};
 use crate::task::blocking;
-use crate::{hosts, limits};
+use crate::{hint, hosts, limits};
 
 /// `PATH` where the image sets none: Docker's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -98,6 +98,17 @@ pub enum RunError {
 }
 
 crate::causes::store_causes!(RunError);
+
+impl RunError {
+    /// What can be done about it, if there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            RunError::Fetch(error) => error.hint(),
+            RunError::Sandbox(error) => hint::of_limit(error),
+            _ => None,
+        }
+    }
+}
 
 impl Running {
     /// Waits for the command and everything that it started.

@@ -257,9 +257,8 @@ impl CliError {
             Self::Context(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Run(error) => match &**error {
-                RunError::Fetch(error) => error.hint(),
                 RunError::NoCommand => Some("write a command after the image".to_owned()),
-                _ => None,
+                error => error.hint(),
             },
             Self::Registry(error) => error.hint(),
             Self::Login(error) => error.hint(),

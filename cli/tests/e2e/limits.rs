@@ -53,6 +53,10 @@ fn the_command_of_a_container_has_them() {
     assert!(run(&["--ulimit", "core=0"]).ends_with("\n0\n16384\n"));
     let flags = ["--ulimit", "nofile=100:200", "--ulimit=core=0", "--shm-size", "1m"];
     assert_eq!(run(&flags), "100\n200\n0\n256\n");
+    let outcome = env.run(["run", "--ulimit", "nofile=-1", &image]);
+    assert_eq!(outcome.status.code(), Some(125), "{outcome}");
+    assert!(outcome.stderr.contains("cannot set the limit nofile=-1:-1"), "{outcome}");
+    assert!(outcome.stderr.contains("/proc/sys/fs/nr_open"), "{outcome}");
     let outcome = env.run(["run", "--ulimit", "nofile=2:1", &image]);
     assert_eq!(outcome.status.code(), Some(125), "{outcome}");
     assert!(outcome.stderr.contains("the soft limit of nofile is 2, above its hard limit 1"), "{outcome}");
