@@ -78,8 +78,10 @@ pub(super) async fn list(
             return Err(Status::unknown(format!("readdir {}: not a directory", path.display())));
         }
         let entries = files.view.read_dir(&resolved.path).map_err(|error| told(Code::Internal, &error))?;
-        let named = entries.into_iter().filter_map(|(name, node)| Some((name.into_string().ok()?, node)));
-        let wanted = named.filter(|(name, _)| glob.as_ref().is_none_or(|glob| glob.matches(name)));
+        let named = entries.into_iter().map(|(name, node)| (name.into_encoded_bytes(), node));
+        let wanted = named.filter(|(name, _)| {
+            glob.as_ref().is_none_or(|glob| glob.matches(&String::from_utf8_lossy(name)))
+        });
         Ok(wanted.map(|(name, node)| stat(name, &node)).collect())
     })
     .await
@@ -96,8 +98,8 @@ pub(super) async fn look(
         let path = Path::new(&request.path);
         let resolved = files.view.resolve(path, true).map_err(|error| told(Code::Unknown, &error))?;
         let node = resolved.node.ok_or_else(|| missing(path, "lstat"))?;
-        let name = resolved.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        Ok(stat(name.unwrap_or_else(|| "/".to_owned()), &node))
+        let name = resolved.path.file_name().map(|name| name.as_bytes().to_vec());
+        Ok(stat(name.unwrap_or_else(|| b"/".to_vec()), &node))
     })
     .await
 }
@@ -125,7 +127,7 @@ fn missing(path: &Path, call: &str) -> Status {
     Status::unknown(format!("{call} {}: no such file or directory", path.display()))
 }
 
-fn stat(path: String, node: &Node) -> Stat {
+fn stat(path: Vec<u8>, node: &Node) -> Stat {
     let link = node.link_target.as_deref().unwrap_or(Path::new(""));
     Stat {
         path,
@@ -137,7 +139,7 @@ fn stat(path: String, node: &Node) -> Stat {
             _ => 0,
         },
         mod_time: node.mtime.saturating_mul(1_000_000_000).saturating_add(i64::from(node.mtime_nsec)),
-        linkname: String::from_utf8_lossy(link.as_os_str().as_bytes()).into_owned(),
+        linkname: link.as_os_str().as_bytes().to_vec(),
         devmajor: i64::from(node.rdev.0),
         devminor: i64::from(node.rdev.1),
         ..Stat::default()

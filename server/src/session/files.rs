@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn modes_are_go_s() {
-        let stat = |mode, linkname: &str| Stat { mode, linkname: linkname.to_owned(), ..Stat::default() };
+        let stat = |mode, linkname: &str| Stat { mode, linkname: linkname.into(), ..Stat::default() };
         assert_eq!(kind(&stat(0o644, "")), Some(Kind::File));
         assert_eq!(kind(&stat(0o644, "a")), Some(Kind::HardLink));
         assert_eq!(kind(&stat(0x8000_01ed, "")), Some(Kind::Directory));

@@ -4,8 +4,10 @@
 //! read. The exporter's number tells the client's outputs apart.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
@@ -81,8 +83,11 @@ pub(crate) async fn directory(session: &Session, output: usize, root: &Path) -> 
     };
     let streamed = streamed.await;
     drop(requests);
-    let served = disk.await.map_err(|_| SendError::Lost)?;
-    streamed.and(served)
+    match disk.await.map_err(|_| SendError::Lost)? {
+        // All that the client hears of it is that the list has no end.
+        Err(error @ SendError::Read { .. }) => Err(error),
+        served => streamed.and(served),
+    }
 }
 
 /// Sends bytes to the client's output of that number. `metadata` is what the client's output may want to know.
@@ -191,7 +196,7 @@ fn serve(
     packets: &mpsc::Sender<Packet>,
 ) -> Result<(), SendError> {
     let mut listing = Listing { root, packets, files: Vec::new(), inodes: HashMap::new() };
-    listing.directory("")?;
+    listing.directory(b"")?;
     listing.send(Packet::default())?;
     let files = std::mem::take(&mut listing.files);
     while let Some(ask) = asked.blocking_recv() {
@@ -213,8 +218,8 @@ struct Listing<'a> {
     root: &'a Path,
     packets: &'a mpsc::Sender<Packet>,
     /// The regular files by their number; nothing where an entry has no content of its own.
-    files: Vec<Option<String>>,
-    inodes: HashMap<(u64, u64), String>,
+    files: Vec<Option<Vec<u8>>>,
+    inodes: HashMap<(u64, u64), Vec<u8>>,
 }
 
 impl Listing<'_> {
@@ -222,27 +227,26 @@ impl Listing<'_> {
         self.packets.blocking_send(packet).map_err(|_| Status::unavailable("the client has gone").into())
     }
 
-    fn directory(&mut self, path: &str) -> Result<(), SendError> {
-        let full = self.root.join(path);
+    fn full(&self, path: &[u8]) -> PathBuf {
+        self.root.join(OsStr::from_bytes(path))
+    }
+
+    fn directory(&mut self, path: &[u8]) -> Result<(), SendError> {
+        let full = self.full(path);
         let failed = |source| SendError::Read { path: full.clone(), source };
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&full).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let name = name.into_string().map_err(|name| {
-                let reason = "its name is not UTF-8, which clients cannot be sent";
-                SendError::Read { path: full.join(name), source: io::Error::other(reason) }
-            })?;
-            names.push(name);
+            names.push(entry.map_err(failed)?.file_name().into_vec());
         }
         names.sort_unstable();
         for name in names {
-            self.entry(&if path.is_empty() { name } else { format!("{path}/{name}") })?;
+            self.entry(&if path.is_empty() { name } else { [path, &name].join(&b'/') })?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, path: &str) -> Result<(), SendError> {
-        let full = self.root.join(path);
+    fn entry(&mut self, path: &[u8]) -> Result<(), SendError> {
+        let full = self.full(path);
         let failed = |errno: rustix::io::Errno| SendError::Read { path: full.clone(), source: errno.into() };
         let system = rustix::fs::statat(CWD, &full, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         let kind = FileType::from_raw_mode(system.st_mode);
@@ -259,7 +263,7 @@ impl Listing<'_> {
         };
         if kind == FileType::Symlink {
             let target = rustix::fs::readlinkat(CWD, &full, Vec::new()).map_err(failed)?;
-            stat.linkname = target.to_string_lossy().into_owned();
+            stat.linkname = target.into_bytes();
         }
         let first = match kind {
             FileType::RegularFile if system.st_nlink > 1 => {
@@ -278,8 +282,8 @@ impl Listing<'_> {
         if kind == FileType::Directory { self.directory(path) } else { Ok(()) }
     }
 
-    fn content(&self, id: u32, path: &str) -> Result<(), SendError> {
-        let full = self.root.join(path);
+    fn content(&self, id: u32, path: &[u8]) -> Result<(), SendError> {
+        let full = self.full(path);
         let failed = |source| SendError::Read { path: full.clone(), source };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(CWD, &full, flags, Mode::empty());

@@ -24,7 +24,7 @@ enum Content {
 impl Entry {
     /// A directory that is only said to be.
     pub fn directory(path: String) -> Self {
-        let stat = Stat { path, mode: DIRECTORY | 0o755, ..Stat::default() };
+        let stat = Stat { path: path.into(), mode: DIRECTORY | 0o755, ..Stat::default() };
         Self { stat, content: Content::Text(String::new()) }
     }
 
@@ -32,9 +32,14 @@ impl Entry {
     pub fn file(path: String, text: String, seconds: i64) -> Self {
         let (size, mod_time) = (i64::try_from(text.len()).unwrap(), seconds * 1_000_000_000);
         Self {
-            stat: Stat { path, mode: 0o644, size, mod_time, ..Stat::default() },
+            stat: Stat { path: path.into(), mode: 0o644, size, mod_time, ..Stat::default() },
             content: Content::Text(text),
         }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> String {
+        String::from_utf8_lossy(&self.stat.path).into_owned()
     }
 
     /// What is in it.
@@ -70,7 +75,7 @@ pub fn walk(root: &Path, path: &str, patterns: &[String], into: &mut Vec<Entry>)
         let metadata = std::fs::symlink_metadata(&full).unwrap();
         let kind = if metadata.is_dir() { DIRECTORY } else { 0 };
         let stat = Stat {
-            path: inside.clone(),
+            path: inside.clone().into(),
             mode: kind | (metadata.mode() & 0o777),
             size: if metadata.is_file() { i64::try_from(metadata.size()).unwrap() } else { 0 },
             mod_time: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),

@@ -60,7 +60,7 @@ impl FileSync for Directories {
         let mut entries = Vec::new();
         match &manner {
             Manner::Listed(listed) => {
-                entries.extend(listed.iter().filter(|it| is_wanted(&it.stat.path, &patterns)).cloned());
+                entries.extend(listed.iter().filter(|it| is_wanted(&it.path(), &patterns)).cloned());
             }
             Manner::Silent => {
                 self.gone.cancel();
@@ -119,7 +119,7 @@ async fn send(
             return sender.send(Ok(packet(PacketType::PacketFin))).await;
         }
         let entry = &entries[request.id as usize];
-        sent.lock().unwrap().push(entry.stat.path.clone());
+        sent.lock().unwrap().push(entry.path());
         let content = entry.content();
         // An empty piece ends the file.
         for data in content.chunks(1 << 20).chain([&[][..]]) {
@@ -221,7 +221,7 @@ impl StreamingService<Packet> for TakeDirectory {
                     match (packet_in.r#type(), packet_in.stat) {
                         (PacketType::PacketStat, Some(stat)) => {
                             if stat.mode & DIRECTORY == 0 {
-                                paths.insert(next, stat.path);
+                                paths.insert(next, String::from_utf8_lossy(&stat.path).into_owned());
                                 let ask = Packet { id: next, ..packet(PacketType::PacketReq) };
                                 sender.send(Ok(ask)).await.unwrap();
                             }

@@ -5,10 +5,10 @@
 mod client;
 mod entries;
 mod files;
+mod granted;
 #[path = "../execs/graph.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod graph;
-mod granted;
 mod manners;
 mod many;
 mod policies;
@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use client::{Daemon, Offer, context, directory, output, write};
+use entries::Entry;
 use kiln_registry::testing::{Login, TestRegistry};
 use manners::Manner;
 
@@ -88,6 +89,20 @@ async fn outputs_of_each_kind_reach_the_client() {
         let wrong = daemon.build(&offer, &[], vec![output("oci", &[(key, value)])]).await;
         assert!(wrong.answer.unwrap_err().message().contains(&format!("{key}={value}")));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_no_text_come_and_go() {
+    let daemon = Daemon::start().await;
+    let dir = directory(&[("Dockerfile", "FROM scratch\nCOPY . /\n")]);
+    let mut entry = Entry::file(String::new(), "latin".to_owned(), 1);
+    entry.stat.path = b"caf\xe9".to_vec();
+    let manner = Manner::Listed(Arc::new(vec![entry]));
+    let offer = Offer { manner, takes_directory: true, ..context(dir.path()) };
+    let done = daemon.build(&offer, &[], vec![output("local", &[])]).await;
+    done.answer.unwrap();
+    let files = BTreeMap::from([("caf\u{fffd}".to_owned(), b"latin".to_vec())]);
+    assert_eq!(done.taken.files, files, "as this client shows them");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ async fn of_a_hundred_thousand_files_only_what_changed_is_sent_again() {
     assert_eq!(first.taken.files.len(), SHAPE.0 * 100);
 
     let place = |entries: &[Entry], path: &str| {
-        entries.iter().position(|entry| entry.stat.path == path).expect("a file of that name")
+        entries.iter().position(|entry| entry.path() == path).expect("a file of that name")
     };
     let (changed, gone) = (place(&entries, "files/42/700"), place(&entries, "files/99/701"));
     entries[changed] = Entry::file("files/42/700".to_owned(), "other".to_owned(), 2);

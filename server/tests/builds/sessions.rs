@@ -49,7 +49,7 @@ fn packet(kind: PacketType, id: u32, data: &[u8]) -> Packet {
 }
 
 fn entry(path: &str) -> Packet {
-    let stat = Stat { path: path.to_owned(), mode: 0o644, size: 1, ..Stat::default() };
+    let stat = Stat { path: path.into(), mode: 0o644, size: 1, ..Stat::default() };
     Packet { stat: Some(stat), ..Packet::default() }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::order::Order;
-use super::tree::said;
+use super::tree::{said, shown};
 use super::{Keep, TreeError};
 use crate::api::files::Stat;
 use crate::session::files::{Kind, kind};
@@ -20,12 +20,12 @@ const MAX_LINKS: usize = 40;
 /// What the client listed, by path.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<Vec<u8>, Entry>,
     order: Order,
     next: u32,
     is_listed: bool,
     /// Paths of the files that are on their way.
-    asked: HashMap<u32, String>,
+    asked: HashMap<u32, Vec<u8>>,
     /// Bytes that are held.
     bytes: usize,
     /// Bytes of files that were sent.
@@ -36,8 +36,8 @@ pub(crate) struct Held {
 enum Entry {
     File(Vec<u8>),
     /// Another name of a file.
-    Same(String),
-    Symlink(String),
+    Same(Vec<u8>),
+    Symlink(Vec<u8>),
     Directory,
     Other,
 }
@@ -61,19 +61,20 @@ impl Held {
 
     /// The content of the file that `name` leads to; nothing if nothing is there.
     pub(crate) fn read(&self, name: &str) -> Result<Option<&[u8]>, LookupError> {
-        let mut place: Vec<String> = Vec::new();
-        let mut rest: Vec<String> = name.rsplit('/').map(str::to_owned).collect();
+        let parts = |path: &[u8]| path.rsplit(|byte| *byte == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let mut place: Vec<Vec<u8>> = Vec::new();
+        let mut rest = parts(name.as_bytes());
         let mut links = 0;
         while let Some(part) = rest.pop() {
-            match part.as_str() {
-                "" | "." => continue,
-                ".." => {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
                     place.pop();
                     continue;
                 }
                 _ => place.push(part),
             }
-            match self.entries.get(&place.join("/")) {
+            match self.entries.get(&place.join(&b'/')) {
                 None => return Ok(None),
                 Some(Entry::Symlink(target)) => {
                     links += 1;
@@ -81,10 +82,10 @@ impl Held {
                         return Err(LookupError::Links);
                     }
                     place.pop();
-                    if target.starts_with('/') {
+                    if target.starts_with(b"/") {
                         place.clear();
                     }
-                    rest.extend(target.rsplit('/').map(str::to_owned));
+                    rest.extend(parts(target));
                 }
                 Some(Entry::Directory) => {}
                 // A path through a file names nothing.
@@ -92,7 +93,7 @@ impl Held {
                 Some(_) => {}
             }
         }
-        let entry = match self.entries.get(&place.join("/")) {
+        let entry = match self.entries.get(&place.join(&b'/')) {
             Some(Entry::Same(other)) => self.entries.get(other),
             entry => entry,
         };
@@ -103,10 +104,10 @@ impl Held {
         }
     }
 
-    fn hold(&mut self, path: &str, bytes: usize) -> Result<(), TreeError> {
+    fn hold(&mut self, path: &[u8], bytes: usize) -> Result<(), TreeError> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_BYTES {
-            return Err(TreeError::TooMuch { path: path.to_owned(), most: MAX_BYTES });
+            return Err(TreeError::TooMuch { path: shown(path), most: MAX_BYTES });
         }
         Ok(())
     }
@@ -119,7 +120,7 @@ impl Keep for Held {
         }
         let id = self.next;
         self.next += 1;
-        let wrong = |reason| TreeError::Path { path: stat.path.clone(), reason };
+        let wrong = |reason| TreeError::Path { path: shown(&stat.path), reason };
         let kind = kind(stat).ok_or_else(|| wrong("is no kind of file"))?;
         self.order.next(&stat.path, kind == Kind::Directory).map_err(|error| wrong(said(error)))?;
         self.hold(&stat.path, size_of::<Entry>() + stat.path.len() + stat.linkname.len())?;
@@ -172,8 +173,8 @@ mod tests {
     fn held(entries: &[(&str, u32, &str)]) -> Result<Held, TreeError> {
         let mut held = Held::default();
         for (path, mode, text) in entries {
-            let linkname = if *mode == 0 { String::new() } else { (*text).to_owned() };
-            let stat = Stat { path: (*path).to_owned(), mode: *mode, linkname, ..Stat::default() };
+            let linkname = if *mode == 0 { Vec::new() } else { (*text).into() };
+            let stat = Stat { path: (*path).into(), mode: *mode, linkname, ..Stat::default() };
             if let Some(id) = held.entry(&stat)? {
                 for piece in [text, ""].into_iter().take(if text.is_empty() { 1 } else { 2 }) {
                     held.data(id, piece.as_bytes())?;
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_held_has_an_end() {
         let mut held = Held::default();
-        let id = held.entry(&Stat { path: "Dockerfile".to_owned(), ..Stat::default() }).unwrap().unwrap();
+        let id = held.entry(&Stat { path: "Dockerfile".into(), ..Stat::default() }).unwrap().unwrap();
         let piece = vec![0; 1 << 20];
         let taken = (0..100).take_while(|_| held.data(id, &piece).is_ok()).count();
         assert_eq!(taken, MAX_BYTES / piece.len() - 1, "the listing counts, too");

@@ -10,9 +10,9 @@ const MAX_PATH: usize = 16 << 10;
 /// Follows a listing.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    last: Option<String>,
+    last: Option<Vec<u8>>,
     /// The directories that the last path is in, the last path itself included if it is one.
-    open: Vec<String>,
+    open: Vec<Vec<u8>>,
 }
 
 /// Why a path is not taken.
@@ -28,15 +28,15 @@ pub(super) enum Wrong {
 
 impl Order {
     /// Takes the next path.
-    pub(super) fn next(&mut self, path: &str, is_directory: bool) -> Result<(), Wrong> {
-        let plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
-        if path.len() > MAX_PATH || !path.split('/').all(plain) {
+    pub(super) fn next(&mut self, path: &[u8], is_directory: bool) -> Result<(), Wrong> {
+        let plain = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
+        if path.len() > MAX_PATH || !names(path).all(plain) {
             return Err(Wrong::Malformed);
         }
         if self.last.as_deref().is_some_and(|last| compare(last, path) != Ordering::Less) {
             return Err(Wrong::OutOfOrder);
         }
-        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let (parent, _) = split(path);
         while self.open.last().is_some_and(|open| open != parent) {
             self.open.pop();
         }
@@ -52,8 +52,21 @@ impl Order {
 }
 
 /// The order of a walk: name by name, so that `/` sorts below everything else.
-fn compare(a: &str, b: &str) -> Ordering {
-    a.split('/').map(str::as_bytes).cmp(b.split('/').map(str::as_bytes))
+fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    names(a).cmp(names(b))
+}
+
+/// The names that a path is made of.
+pub(super) fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/')
+}
+
+/// The directory that a path is in, and its name there.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +75,7 @@ mod tests {
 
     fn taken(paths: &[(&str, bool)]) -> Result<(), Wrong> {
         let mut order = Order::default();
-        paths.iter().try_for_each(|(path, is_directory)| order.next(path, *is_directory))
+        paths.iter().try_for_each(|(path, is_directory)| order.next(path.as_bytes(), *is_directory))
     }
 
     #[test]

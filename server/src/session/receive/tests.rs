@@ -1,7 +1,9 @@
 //! What a tree becomes, packet by packet.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -33,7 +35,7 @@ fn take(root: &Path, entries: &[(Stat, Option<String>)]) -> Result<Received, Tre
     let mut wanted = Vec::new();
     for (stat, content) in entries {
         if let Some(id) = tree.entry(stat)? {
-            wanted.push((id, content.clone().unwrap_or_else(|| panic!("{} has content", stat.path))));
+            wanted.push((id, content.clone().unwrap_or_else(|| panic!("{:?} has content", stat.path))));
         }
     }
     tree.listed();
@@ -93,6 +95,26 @@ fn what_changed_is_replaced_and_what_is_gone_goes() {
     assert_eq!(fs::read(root.path().join("c")).unwrap(), b"33");
     take(root.path(), &[]).unwrap();
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_name_is_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let named = |path: &[u8], (stat, content): (Stat, Option<String>)| {
+        (Stat { path: path.to_vec(), ..stat }, content)
+    };
+    let entries = [
+        named(b"d\xff", (stat("", DIRECTORY), None)),
+        named(b"d\xff/\xe9", file("", "latin")),
+        (Stat { linkname: b"\xfe".to_vec(), ..stat("e", SYMLINK) }, None),
+    ];
+    assert_eq!(take(root.path(), &entries).unwrap().files, 1);
+    let at = |name: &[u8]| root.path().join(OsStr::from_bytes(name));
+    assert_eq!(fs::read(at(b"d\xff/\xe9")).unwrap(), b"latin");
+    assert_eq!(fs::read_link(at(b"e")).unwrap(), Path::new(OsStr::from_bytes(b"\xfe")));
+    assert_eq!(take(root.path(), &entries).unwrap().files, 0, "it is there");
+    take(root.path(), &entries[2..]).unwrap();
+    assert!(!at(b"d\xff").exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -16,7 +17,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::Keep;
-use super::order::{Order, Wrong};
+use super::order::{Order, Wrong, names as names_of, split};
 use crate::api::files::Stat;
 use crate::contexts::give_up;
 use crate::session::files::{Kind, kind, permissions};
@@ -97,12 +98,12 @@ pub(super) struct Tree {
     order: Order,
     next: u32,
     is_listed: bool,
-    seen: HashSet<String>,
+    seen: HashSet<Vec<u8>>,
     asked: HashMap<u32, Asked>,
     links: Vec<Stat>,
     directories: Vec<Stat>,
     /// The directory that the last entry is in.
-    parent: Option<(String, OwnedFd)>,
+    parent: Option<(Vec<u8>, OwnedFd)>,
     received: Received,
 }
 
@@ -111,7 +112,7 @@ impl Tree {
     pub(super) fn open(path: &Path) -> Result<Self, TreeError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty());
-        let root = root.map_err(|source| disk("open", &path.display().to_string(), source))?;
+        let root = root.map_err(|source| disk("open", path.as_os_str().as_bytes(), source))?;
         remove(&root, PARTIAL)?;
         Ok(Self {
             root,
@@ -138,10 +139,10 @@ impl Keep for Tree {
         let id = self.next;
         self.next += 1;
         self.received.listed += 1;
-        let wrong = |reason| TreeError::Path { path: stat.path.clone(), reason };
+        let wrong = |reason| TreeError::Path { path: shown(&stat.path), reason };
         let kind = kind(stat).ok_or_else(|| wrong("is no kind of file"))?;
         self.order.next(&stat.path, kind == Kind::Directory).map_err(|error| wrong(said(error)))?;
-        if stat.path.split('/').next() == Some(PARTIAL) {
+        if names_of(&stat.path).next() == Some(PARTIAL.as_bytes()) {
             return Err(wrong("is a name that is used for files on their way"));
         }
         if stat.size < 0 {
@@ -191,8 +192,9 @@ impl Keep for Tree {
         let Some(file) = &mut asked.partial else { return Ok(()) };
         self.received.bytes += data.len() as u64;
         if !data.is_empty() {
-            let path = asked.stat.path.clone();
-            return file.write_all(data).map_err(|source| TreeError::Write { path, source });
+            let path = &asked.stat.path;
+            let failed = |source| TreeError::Write { path: shown(path), source };
+            return file.write_all(data).map_err(failed);
         }
         let stat = std::mem::take(&mut asked.stat);
         settle(file.as_fd(), &stat)?;
@@ -224,7 +226,7 @@ impl Tree {
         }
         self.parent = None;
         let mut gone = Gone { root: &self.root, has_place: self.has_partial, count: 0 };
-        sweep(&self.root, "", &self.seen, &mut gone)?;
+        sweep(&self.root, b"", &self.seen, &mut gone)?;
         // Removed beside everything else; what cannot be moved away is removed here and now.
         let beside = self.path.parent().filter(|_| gone.count > 0);
         if gone.has_place && beside.is_none_or(|beside| give_up(&self.path.join(PARTIAL), beside).is_err()) {
@@ -242,7 +244,7 @@ impl Tree {
     }
 
     fn link(&mut self, stat: &Stat) -> Result<(), TreeError> {
-        let wrong = |reason| TreeError::Path { path: stat.path.clone(), reason };
+        let wrong = |reason| TreeError::Path { path: shown(&stat.path), reason };
         if !self.seen.contains(&stat.linkname) {
             return Err(wrong("is another name of a file that was not listed"));
         }
@@ -265,7 +267,7 @@ impl Tree {
     }
 
     /// Makes `path` the directory that entries are made in.
-    fn enter(&mut self, path: &str) -> Result<(), TreeError> {
+    fn enter(&mut self, path: &[u8]) -> Result<(), TreeError> {
         if self.parent.as_ref().is_none_or(|(open, _)| open != path) {
             let directory = open_beneath(&self.root, path)?;
             self.parent = Some((path.to_owned(), directory));
@@ -282,32 +284,34 @@ pub(super) fn said(error: Wrong) -> &'static str {
     }
 }
 
-fn disk(action: &'static str, path: &str, source: Errno) -> TreeError {
-    TreeError::Disk { action, path: path.to_owned(), source }
+/// A path for people.
+pub(super) fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+fn disk(action: &'static str, path: &[u8], source: Errno) -> TreeError {
+    TreeError::Disk { action, path: shown(path), source }
 }
 
 /// Makes the place for files on their way, the first time that one is needed.
 fn make_partial(root: &OwnedFd, is_there: &mut bool) -> Result<(), TreeError> {
     if !*is_there {
-        rustix::fs::mkdirat(root, PARTIAL, Mode::RWXU).map_err(|source| disk("make", PARTIAL, source))?;
+        rustix::fs::mkdirat(root, PARTIAL, Mode::RWXU)
+            .map_err(|source| disk("make", PARTIAL.as_bytes(), source))?;
         *is_there = true;
     }
     Ok(())
 }
 
-fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
-}
-
-fn open_beneath(root: &OwnedFd, path: &str) -> Result<OwnedFd, TreeError> {
+fn open_beneath(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, TreeError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let name = if path.is_empty() { "." } else { path };
+    let name = if path.is_empty() { b"." } else { path };
     rustix::fs::openat2(root, name, flags, Mode::empty(), beneath)
         .map_err(|source| disk("open", path, source))
 }
 
-fn there(parent: &OwnedFd, name: &str, path: &str) -> Result<Option<SystemStat>, TreeError> {
+fn there(parent: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<SystemStat>, TreeError> {
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
@@ -350,7 +354,7 @@ fn settle(file: impl AsFd, stat: &Stat) -> Result<(), TreeError> {
 
 fn make_directory(
     parent: &OwnedFd,
-    name: &str,
+    name: &[u8],
     stat: &Stat,
     there: Option<&SystemStat>,
 ) -> Result<(), TreeError> {
@@ -373,7 +377,7 @@ fn make_directory(
 
 fn make_symlink(
     parent: &OwnedFd,
-    name: &str,
+    name: &[u8],
     stat: &Stat,
     there: Option<&SystemStat>,
 ) -> Result<(), TreeError> {
@@ -381,26 +385,26 @@ fn make_symlink(
     if let Some(there) = there {
         if file_type(there) == FileType::Symlink && nanoseconds(there) == stat.mod_time {
             let target = rustix::fs::readlinkat(parent, name, Vec::new()).map_err(failed)?;
-            if target.as_bytes() == stat.linkname.as_bytes() {
+            if target.as_bytes() == stat.linkname {
                 return Ok(());
             }
         }
         remove(parent, name)?;
     }
-    rustix::fs::symlinkat(stat.linkname.as_str(), parent, name).map_err(failed)?;
+    rustix::fs::symlinkat(stat.linkname.as_slice(), parent, name).map_err(failed)?;
     rustix::fs::utimensat(parent, name, &times(stat.mod_time), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
 }
 
 fn make_node(
     parent: &OwnedFd,
-    name: &str,
+    name: &[u8],
     stat: &Stat,
     kind: Kind,
     there: Option<&SystemStat>,
 ) -> Result<(), TreeError> {
     let failed = |source| disk("make", &stat.path, source);
     // What has a number that no device has is refused like other mistakes; nothing here opens a device.
-    let wrong = |_| TreeError::Path { path: stat.path.clone(), reason: "is a device that no system has" };
+    let wrong = |_| TreeError::Path { path: shown(&stat.path), reason: "is a device that no system has" };
     let number = |value: i64| u32::try_from(value).map_err(wrong);
     let device = rustix::fs::makedev(number(stat.devmajor)?, number(stat.devminor)?);
     let file_type = match kind {
@@ -419,7 +423,7 @@ fn make_node(
 }
 
 /// What is in a directory. Not every file system says there what kind of file a name has.
-fn names(directory: &OwnedFd, path: &str) -> Result<Vec<(Vec<u8>, FileType)>, TreeError> {
+fn names(directory: &OwnedFd, path: &[u8]) -> Result<Vec<(Vec<u8>, FileType)>, TreeError> {
     let failed = |source| disk("list", path, source);
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(directory).map_err(failed)? {
@@ -456,18 +460,16 @@ impl Gone<'_> {
 /// Removes what was not listed.
 fn sweep(
     directory: &OwnedFd,
-    path: &str,
-    seen: &HashSet<String>,
+    path: &[u8],
+    seen: &HashSet<Vec<u8>>,
     gone: &mut Gone<'_>,
 ) -> Result<(), TreeError> {
     for (name, kind) in names(directory, path)? {
         if path.is_empty() && name == PARTIAL.as_bytes() {
             continue;
         }
-        let shown = String::from_utf8_lossy(&name).into_owned();
-        let below = if path.is_empty() { shown } else { format!("{path}/{shown}") };
-        // The wire has no names that are not UTF-8, so nobody listed one.
-        if std::str::from_utf8(&name).is_err() || !seen.contains(&below) {
+        let below = if path.is_empty() { name.clone() } else { [path, b"/", &*name].concat() };
+        if !seen.contains(&below) {
             gone.take(directory, &name)?;
             continue;
         }
@@ -489,7 +491,7 @@ fn sweep(
 /// Removes a file or a directory with all that is in it, if it is there.
 fn remove(parent: &OwnedFd, name: impl rustix::path::Arg + Copy) -> Result<(), TreeError> {
     let shown = name.to_string_lossy().into_owned();
-    let failed = |source| disk("remove", &shown, source);
+    let failed = |source| disk("remove", shown.as_bytes(), source);
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
@@ -497,7 +499,7 @@ fn remove(parent: &OwnedFd, name: impl rustix::path::Arg + Copy) -> Result<(), T
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let directory = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(failed)?;
-    for (below, _) in names(&directory, &shown)? {
+    for (below, _) in names(&directory, shown.as_bytes())? {
         remove(&directory, &*below)?;
     }
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).map_err(failed)
