@@ -25,6 +25,15 @@ pub(super) type Resolver = Arc<dyn ResolveBase + Send + Sync>;
 /// The images that are used in the place of others.
 pub(super) type Converted = BTreeMap<BaseRequest, BaseRequest>;
 
+/// What the policies said.
+#[derive(Default)]
+pub(super) struct Verdicts {
+    /// What is used in the place of what.
+    pub(super) converted: Converted,
+    /// The first refusal.
+    pub(super) refused: Option<Status>,
+}
+
 /// How often one image may be replaced once its digest is known.
 const ROUNDS: usize = 10;
 
@@ -50,23 +59,23 @@ fn failure(message: &str) -> ResolveFailure {
 }
 
 impl Work<'_> {
-    /// Does what asks for images, on a thread of its own, and says which ones were replaced.
+    /// Does what asks for images, on a thread of its own, and says what the policies said of them.
     pub(super) async fn with_bases<T: Send + 'static>(
         &self,
         resolver: Resolver,
         work: impl FnOnce(&dyn ResolveBase) -> T + Send + 'static,
-    ) -> Result<(T, Converted), Status> {
+    ) -> Result<(T, Verdicts), Status> {
         let (ask, mut asked) = mpsc::unbounded_channel();
         let mut working = tokio::task::spawn_blocking(move || work(&Asking(ask)));
-        let converted = Mutex::new(Converted::new());
+        let verdicts = Mutex::new(Verdicts::default());
         loop {
             tokio::select! {
                 done = &mut working => {
                     let done = done.map_err(|_| Status::internal("the lowering ended without a result"))?;
-                    return Ok((done, converted.into_inner().unwrap_or_else(PoisonError::into_inner)));
+                    return Ok((done, verdicts.into_inner().unwrap_or_else(PoisonError::into_inner)));
                 }
                 Some((requests, answer)) = asked.recv() => {
-                    let answers = requests.into_iter().map(|request| self.base(&resolver, request, &converted));
+                    let answers = requests.into_iter().map(|request| self.base(&resolver, request, &verdicts));
                     // Who has stopped waiting has ended, too.
                     drop(answer.send(join_all(answers).await));
                 }
@@ -74,24 +83,34 @@ impl Work<'_> {
         }
     }
 
-    async fn base(&self, resolver: &Resolver, request: BaseRequest, converted: &Mutex<Converted>) -> Answer {
+    async fn base(&self, resolver: &Resolver, request: BaseRequest, verdicts: &Mutex<Verdicts>) -> Answer {
         // Layouts have no name yet, and what the build made itself was asked about when it was made.
         if self.policies.is_empty() || request.layout.is_some() || self.build.knows(&request.reference) {
             return resolved(resolver, request).await;
         }
-        let (used, base) = self.judged(resolver, &request).await?;
-        if used != request {
-            converted.lock().unwrap_or_else(PoisonError::into_inner).insert(request, used);
+        let judged = self.judged(resolver, &request).await;
+        let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        match judged {
+            Ok((used, base)) => {
+                if used != request {
+                    verdicts.converted.insert(request, used);
+                }
+                base
+            }
+            Err(refusal) => {
+                let answer = Err(failure(refusal.message()));
+                verdicts.refused.get_or_insert(refusal);
+                answer
+            }
         }
-        Ok(base)
     }
 
-    /// The image that the policies put in the place of another one, or that one.
+    /// The image that the policies put in the place of another one, or that one, and what is known of it.
     async fn judged(
         &self,
         resolver: &Resolver,
         request: &BaseRequest,
-    ) -> Result<(BaseRequest, ResolvedBase), ResolveFailure> {
+    ) -> Result<(BaseRequest, Answer), Status> {
         let BaseRequest { reference, platform, .. } = request;
         let mut used = request.clone();
         if let Some(other) = self.instead(reference, platform, false).await? {
@@ -99,19 +118,21 @@ impl Work<'_> {
         }
         // Clients pin the images that a Dockerfile names, and leave those that they are given as contexts as they are.
         if self.is_context(reference) {
-            return Ok((used.clone(), resolved(resolver, used).await?));
+            return Ok((used.clone(), resolved(resolver, used).await));
         }
         for _ in 0..ROUNDS {
-            let base = resolved(resolver, used.clone()).await?;
+            let answer = resolved(resolver, used.clone()).await;
+            let Ok(base) = &answer else { return Ok((used, answer)) };
             let pinned = pinned(&used.reference, &base.digest);
             match self.instead(&pinned, platform, true).await? {
-                None => return Ok((used, base)),
+                None => return Ok((used, answer)),
                 // The name of what was resolved, without its digest.
-                Some(other) if is_same(&other, &used.reference) => return Ok((used, base)),
+                Some(other) if is_same(&other, &used.reference) => return Ok((used, answer)),
                 Some(other) => used.reference = other,
             }
         }
-        Err(failure(&format!("{reference}: the policy puts another image in its place again and again")))
+        let detail = "the policy puts another image in its place again and again";
+        Err(Status::unknown(format!("{reference}: {detail}")))
     }
 
     /// Whether an image is a context that was given by name.
@@ -128,22 +149,21 @@ impl Work<'_> {
         reference: &str,
         platform: &str,
         is_resolved: bool,
-    ) -> Result<Option<String>, ResolveFailure> {
+    ) -> Result<Option<String>, Status> {
         let mut source = policy::image(reference);
         if is_resolved {
             source.attrs.extend(options::resolve_mode(self.attributes));
         }
-        let told = |status: Status| failure(status.message());
         let message = Some(crate::control::platform(platform));
-        let other = self.policies.judge(self.server, self.build, message, &source).await.map_err(told)?;
+        let other = self.policies.judge(self.server, self.build, message, &source).await?;
         let Some(other) = other else { return Ok(None) };
-        let refused = || told(policy::replaced(&source, &other));
+        let refused = || policy::replaced(&source, &other);
         if !other.identifier.starts_with(IMAGE) {
             return Err(refused());
         }
         // Whether registries are asked is said for all images of a build at once.
         let pulls = options::asks_registries(self.attributes);
-        match llb::source_of(&other, platform).map_err(|error| told(error.into()))? {
+        match llb::source_of(&other, platform)? {
             (Source::Image { reference, .. }, asks) if pulls || !asks => Ok(Some(reference)),
             _ => Err(refused()),
         }

@@ -164,8 +164,9 @@ impl<'a> Work<'a> {
         let (question, report) = (question.to_owned(), self.report.clone());
         let answer =
             move |bases: &dyn ResolveBase| questions::answer(&question, &report, &options, bases);
-        let (answer, _) = self.with_bases(Arc::new(bases), answer).await?;
-        answer
+        let (answer, verdicts) = self.with_bases(Arc::new(bases), answer).await?;
+        // Nothing is said of a file that would not be built for that reason.
+        verdicts.refused.map_or(answer, Err)
     }
 
     /// What the client granted its build.

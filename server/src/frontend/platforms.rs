@@ -76,7 +76,7 @@ impl Work<'_> {
         self.build.tell_known(&bases);
         let (owned, dockerfile) = (text.clone(), parsed.dockerfile);
         let lowering = move |bases: &dyn ResolveBase| lower(&owned, &dockerfile, &options, bases);
-        let (lowered, images) = self.with_bases(Arc::new(resolver), lowering).await?;
+        let (lowered, verdicts) = self.with_bases(Arc::new(resolver), lowering).await?;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
         let Some(mut plan) = lowered.plan else { return Err(self.report.mistakes(&diagnostics)) };
@@ -84,7 +84,7 @@ impl Work<'_> {
         if warns {
             self.report.warn(self.build, &diagnostics);
         }
-        let plan = self.judged_plan(plan, &images).await?;
+        let plan = self.judged_plan(plan, &verdicts.converted).await?;
         Ok(Planned { plan, bases, shared, shown, progress, told_all })
     }
 

@@ -211,6 +211,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_can_be_used(text in r"[\\\[\](){}?*+|^$.:<>=!&\-a-cdwsbBQEipPU0-9é]{0,16}", subject in ".{0,20}") {
+            if let Ok(expression) = Expression::new(&text) {
+                let is_match = expression.is_match(&subject);
+                let replaced = expression.replace(&subject, "$1x").unwrap();
+                proptest::prop_assert!(is_match || replaced == subject);
+            }
+        }
+    }
+
     #[test]
     fn hostile_expressions_end() {
         let text = "a".repeat(20_000);

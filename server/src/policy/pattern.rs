@@ -174,6 +174,25 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_stars_are_those_of_an_expression(pattern in "[ab:*]{0,10}", text in "[ab:]{0,12}") {
+            let Ok(wildcard) = Wildcard::new(&pattern) else { return Ok(()) };
+            let expression = format!("^{}$", pattern.replace('*', "(.*)"));
+            let expected = regex::Regex::new(&expression).unwrap();
+            let expected = expected.captures(&text).map(|all| {
+                all.iter().map(|group| group.unwrap().as_str()).collect::<Vec<_>>()
+            });
+            proptest::prop_assert_eq!(wildcard.captures(&text), expected);
+        }
+
+        #[test]
+        fn no_template_is_too_strange(template in r"[$\{}0-9a-z_é*]{0,20}", text in ".{0,20}") {
+            let replaced = Wildcard::new("*").unwrap().replace(&text, &template);
+            proptest::prop_assert!(replaced.is_ok());
+        }
+    }
+
     #[test]
     fn templates_are_those_of_go() {
         let wildcard = Wildcard::new("a:*/*").unwrap();

@@ -140,6 +140,7 @@ async fn what_is_denied_is_not_fetched() {
         (vec![deny("*"), allow("local://*")], FROM, &[], &image),
         (vec![deny(&image)], "FROM scratch\nCOPY --from=$R/img:a which /\n", &[], &image),
         (vec![deny(&image)], "FROM x\n", &named, &image),
+        (vec![deny(&image)], FROM, &[("requestid", "frontend.lint")], &image),
         (vec![deny("http://*")], ADD, &[], &url),
         (vec![deny("http://*")], "FROM scratch\nCOPY . /\n", &remote, &url),
         (vec![deny("git://*")], "FROM scratch\nADD git://h.invalid/a.git /\n", &[], "git://h.invalid/a.git"),
