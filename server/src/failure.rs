@@ -20,6 +20,9 @@ const VERTEX: &str = "github.com/moby/buildkit/errdefs.Vertex+json";
 /// The type of a detail that names a capability.
 const FRONTEND_CAP: &str = "github.com/moby/buildkit/errdefs.FrontendCap+json";
 
+/// The type of a detail that says what a policy decided.
+const DECISION: &str = "github.com/moby/buildkit/policysession.DecisionResponse+json";
+
 /// A text that errors are about.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceText {
@@ -101,6 +104,22 @@ pub(crate) fn capability(name: &str) -> Any {
 /// The detail that names the step that failed.
 pub(crate) fn vertex(digest: &str) -> Any {
     Any { type_url: VERTEX.to_owned(), value: json!({ "digest": digest }).to_string().into_bytes() }
+}
+
+/// The detail that says why a policy does not allow something.
+pub(crate) fn denial(messages: &[String]) -> Any {
+    let messages: Vec<_> = messages.iter().map(|message| json!({ "message": message })).collect();
+    let value = json!({ "action": "DENY", "denyMessages": messages }).to_string().into_bytes();
+    Any { type_url: DECISION.to_owned(), value }
+}
+
+/// An error that was told in other words, with the details that it had before.
+pub(crate) fn retold(status: &Status, before: Option<&Status>) -> Status {
+    let details = |status: &Status| Detailed::decode(status.details()).map(|detailed| detailed.details);
+    // What cannot be decoded has none.
+    let all =
+        [Some(status), before].into_iter().flatten().flat_map(|status| details(status).unwrap_or_default());
+    with_details(status.code(), status.message(), all.collect())
 }
 
 /// An error with typed details.

@@ -162,8 +162,7 @@ impl<'a> Work<'a> {
         let builder = Ok(self.builder.clone());
         let bases = PatientBases::new(builder, Progress::new(quiet), Handle::current());
         let (question, report) = (question.to_owned(), self.report.clone());
-        let answer =
-            move |bases: &dyn ResolveBase| questions::answer(&question, &report, &options, bases);
+        let answer = move |bases: &dyn ResolveBase| questions::answer(&question, &report, &options, bases);
         let (answer, verdicts) = self.with_bases(Arc::new(bases), answer).await?;
         // Nothing is said of a file that would not be built for that reason.
         verdicts.refused.map_or(answer, Err)

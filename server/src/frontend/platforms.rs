@@ -22,7 +22,7 @@ use crate::build::Solved;
 use crate::caches::{self, BuildCaches};
 use crate::contexts::Synced;
 use crate::export::made::Made;
-use crate::failure::told;
+use crate::failure::{self, told};
 use crate::progress::{ToldAll, for_platform};
 
 /// One image that is wanted.
@@ -79,7 +79,10 @@ impl Work<'_> {
         let (lowered, verdicts) = self.with_bases(Arc::new(resolver), lowering).await?;
         let mut diagnostics = parsed.diagnostics;
         diagnostics.extend(lowered.diagnostics);
-        let Some(mut plan) = lowered.plan else { return Err(self.report.mistakes(&diagnostics)) };
+        let Some(mut plan) = lowered.plan else {
+            let mistakes = self.report.mistakes(&diagnostics);
+            return Err(failure::retold(&mistakes, verdicts.refused.as_ref()));
+        };
         self.limits.apply(&mut plan.graph);
         if warns {
             self.report.warn(self.build, &diagnostics);

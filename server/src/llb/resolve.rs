@@ -47,7 +47,8 @@ pub(crate) async fn resolve(
     let (attributes, policies) = (HashMap::new(), Policies::default());
     let known = async {
         let builder = server.builder_for(&session);
-        let work = Work { server, build, attributes: &attributes, policies: &policies, session, builder, progress };
+        let work =
+            Work { server, build, attributes: &attributes, policies: &policies, session, builder, progress };
         work.known(source, platform, pulls).await
     };
     let result = tokio::select! {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kiln_graph::redact;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{Policies, normal};
 use crate::api::control::sourcepolicy::PolicyAction;
@@ -16,6 +16,7 @@ use crate::api::gateway::ResolveSourceMetaResponse;
 use crate::api::pb::{Platform, SourceOp};
 use crate::bridge;
 use crate::build::Build;
+use crate::failure;
 use crate::server::Server;
 
 /// How often a session is asked about one source, whatever is put in its place: BuildKit's number.
@@ -75,10 +76,13 @@ fn decided(source: &SourceOp, decision: DecisionResponse) -> Result<Option<Sourc
             Ok(Some(update))
         }
         PolicyAction::Deny => {
-            let said = decision.deny_messages.iter().map(|message| format!(": {}", message.message));
-            let said: String = said.collect();
+            let said: Vec<String> =
+                decision.deny_messages.into_iter().map(|message| message.message).collect();
             let identifier = redact(&source.identifier);
-            Err(Status::unknown(format!("source {identifier:?} not allowed by policy: action DENY{said}")))
+            let message = format!("source {identifier:?} not allowed by policy: action DENY");
+            // Clients show the messages by themselves.
+            let details = if said.is_empty() { Vec::new() } else { vec![failure::denial(&said)] };
+            Err(failure::with_details(Code::Unknown, &message, details))
         }
     }
 }
@@ -103,8 +107,13 @@ mod tests {
         assert!(said(PolicyAction::Convert.into(), None).unwrap_err().contains("does not say what"));
         assert_eq!(
             said(PolicyAction::Deny.into(), None),
-            Err("source \"docker-image://a\" not allowed by policy: action DENY: too old".to_owned())
+            Err("source \"docker-image://a\" not allowed by policy: action DENY".to_owned())
         );
         assert!(said(7, None).unwrap_err().contains("decides 7"));
+        let deny_messages = vec![DenyMessage { message: "too old".to_owned() }];
+        let decision = DecisionResponse { action: PolicyAction::Deny.into(), deny_messages, update: None };
+        let details = decided(&source, decision).unwrap_err().details().to_vec();
+        let details = String::from_utf8_lossy(&details).into_owned();
+        assert!(details.contains(r#""denyMessages":[{"message":"too old"}]"#), "{details}");
     }
 }

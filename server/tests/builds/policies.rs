@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use kiln_registry::testing::{Page, TestImage, TestRegistry, WebServer};
 use kiln_server::api::control::SolveRequest;
-use kiln_server::api::control::sourcepolicy::policysession::DecisionResponse;
 use kiln_server::api::control::sourcepolicy::policysession::check_policy_response::Result as Said;
+use kiln_server::api::control::sourcepolicy::policysession::{DecisionResponse, DenyMessage};
 use kiln_server::api::control::sourcepolicy::{
     AttrConstraint, AttrMatch, MatchType, Policy, PolicyAction, Rule, Selector, Update,
 };
@@ -16,7 +16,7 @@ use kiln_server::api::gateway::{
 };
 use kiln_server::api::pb;
 use tempfile::TempDir;
-use tonic::Request;
+use tonic::{Request, Status};
 
 use crate::client::{Daemon, Done, Offer, context, directory, output, write};
 use crate::graph::{Edge, Graph};
@@ -394,6 +394,16 @@ async fn a_session_decides_too() {
         Arc::new(|source, _| Ok(decision(PolicyAction::Convert, &format!("{}x", source.identifier)))),
         "endless",
     );
+    let strict = by(
+        Arc::new(|source, _| {
+            let deny = source.identifier.starts_with("docker-image://");
+            let message = DenyMessage { message: "no images".to_owned() };
+            let action = if deny { PolicyAction::Deny } else { PolicyAction::Allow };
+            let (action, deny_messages) = (action.into(), vec![message]);
+            Ok(Said::Decision(DecisionResponse { action, deny_messages, update: None }))
+        }),
+        "strict",
+    );
     // It wants to know what an image is like before it decides.
     let curious = by(
         Arc::new(|source, is_known| {
@@ -409,6 +419,7 @@ async fn a_session_decides_too() {
         (converting.clone(), vec![], files(&[("which", "b")])),
         (converting, vec![deny(&format!("{b}*"))], Err(format!("source {b:?} denied by policy"))),
         (endless, vec![], Err("again and again".to_owned())),
+        (strict, vec![], Err("action DENY, no images".to_owned())),
         (curious, vec![convert(&a, &b, &[])], files(&[("which", "b")])),
     ] {
         let shown = session.clone();
@@ -418,7 +429,14 @@ async fn a_session_decides_too() {
             source_policy_session: session.unwrap(),
             ..request(rules)
         };
-        let came = came(world.daemon.solve(&world.offer, request).await);
+        let mut done = world.daemon.solve(&world.offer, request).await;
+        // Clients show what a policy says from the details of an error.
+        done.answer = done.answer.map_err(|status| {
+            let details = String::from_utf8_lossy(status.details()).contains("[{\"message\":\"no images\"}]");
+            let said = if details { ", no images" } else { "" };
+            Status::unknown(format!("{}{said}", status.message()))
+        });
+        let came = came(done);
         match (&came, &expected) {
             (Err(said), Err(part)) => assert!(said.contains(part.as_str()), "{shown:?}: {said}"),
             _ => assert_eq!(came, expected, "{shown:?}"),
