@@ -16,7 +16,7 @@ use super::pattern::{PatternError, expand, number};
 const LONGEST_EXPRESSION: usize = 16 << 10;
 
 /// Most memory of one expression once it is compiled, in bytes: what counts is repeated classes of Unicode.
-const LARGEST_EXPRESSION: usize = 512 << 10;
+const LARGEST_EXPRESSION: usize = 256 << 10;
 
 /// A regular expression.
 #[derive(Debug, Clone)]

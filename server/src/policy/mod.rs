@@ -44,7 +44,11 @@ impl Policies {
     /// Those of a build.
     pub(crate) async fn read(rules: Option<sourcepolicy::Policy>, session: &str) -> Result<Self, Status> {
         let session = Some(session).filter(|id| !id.is_empty()).map(Arc::from);
-        Ok(Self { rules: compiled(rules.into_iter().collect()).await?, session, ..Self::default() })
+        let rules = match rules {
+            Some(rules) => compiled(vec![rules]).await?,
+            None => Arc::default(),
+        };
+        Ok(Self { rules, session, ..Self::default() })
     }
 
     /// These, and those that come with a part of the build.
@@ -119,7 +123,7 @@ impl Policies {
         let found = self.rules.iter().chain(self.more.iter()).find_map(|policy| policy.constraining(prefix));
         found.map_or(Ok(()), |rule| {
             Err(Status::unimplemented(format!(
-                "source policy: {rule}: attributes `{prefix}…` of sources of a Dockerfile are not known; match by the identifier"
+                "source policy: {rule}: attributes `{prefix}…` of sources of a Dockerfile are not known; match by others"
             )))
         })
     }
@@ -147,17 +151,7 @@ pub(crate) fn replaced(source: &SourceOp, other: &SourceOp) -> Status {
 }
 
 async fn compiled(messages: Vec<sourcepolicy::Policy>) -> Result<Arc<[Policy]>, Status> {
-    if messages.iter().all(|message| message.rules.is_empty() && message.version == 0) {
-        return Ok(Arc::default());
-    }
-    beside(move || {
-        let policies = messages
-            .iter()
-            .map(Policy::read)
-            .filter(|policy| policy.as_ref().map_or(true, |policy| !policy.is_empty()));
-        policies.collect::<Result<_, _>>().map_err(|error| told(&error))
-    })
-    .await
+    beside(move || rules::read_all(&messages).map(Arc::from).map_err(|error| told(&error))).await
 }
 
 fn told(error: &RuleError) -> Status {

@@ -15,11 +15,14 @@ use crate::api::pb::SourceOp;
 /// The newest version of policies that is known.
 const VERSION: i64 = 1;
 
+/// Most policies that come together.
+const MOST_POLICIES: usize = 16;
+
 /// Most rules of a policy.
 const MOST_RULES: usize = 10_000;
 
 /// Most expressions of a policy: each takes memory.
-const MOST_EXPRESSIONS: usize = 1_000;
+const MOST_EXPRESSIONS: usize = 500;
 
 /// How often one source is looked at: BuildKit's number.
 const ROUNDS: usize = 21;
@@ -96,7 +99,7 @@ enum Said {
 
 impl Policy {
     /// Reads a policy; what of it could not be applied is the error.
-    pub(super) fn read(message: &wire::Policy) -> Result<Self, RuleError> {
+    fn read(message: &wire::Policy) -> Result<Self, RuleError> {
         if !(0..=VERSION).contains(&message.version) {
             return Err(RuleError::Version { version: message.version });
         }
@@ -109,10 +112,6 @@ impl Policy {
         let rules = message.rules.iter().enumerate();
         let rules = rules.map(|(index, rule)| Rule::read(index + 1, rule)).collect::<Result<_, _>>()?;
         Ok(Self { rules })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rules.is_empty()
     }
 
     /// The first rule that depends on an attribute whose name begins so.
@@ -166,6 +165,13 @@ pub(super) fn apply(policies: &[&Policy], source: &mut SourceOp) -> Result<bool,
         changed = true;
     }
     Err(RuleError::Endless { source_name: redact(&original), rule: last })
+}
+
+/// Reads the policies that come together.
+pub(super) fn read_all(messages: &[wire::Policy]) -> Result<Vec<Policy>, RuleError> {
+    bounded("parts", messages.len(), MOST_POLICIES)?;
+    let policies = messages.iter().map(Policy::read).collect::<Result<Vec<_>, _>>()?;
+    Ok(policies.into_iter().filter(|policy| !policy.rules.is_empty()).collect())
 }
 
 fn bounded(what: &'static str, count: usize, most: usize) -> Result<(), RuleError> {

@@ -232,6 +232,9 @@ fn rules_that_cannot_be_applied_are_named() {
         assert_eq!(said.unwrap_err(), RuleError::Version { version });
     }
     assert!(matches!(read(vec![allow("a"); MOST_RULES + 1]), Err(RuleError::TooMany { .. })));
+    let many = vec![wire::Policy::default(); MOST_POLICIES + 1];
+    assert!(matches!(read_all(&many), Err(RuleError::TooMany { .. })));
+    assert!(read_all(&many[1..]).unwrap().is_empty());
     let expression = rule(PolicyAction::Deny, MatchType::Regex, "a");
     assert!(matches!(read(vec![expression; MOST_EXPRESSIONS + 1]), Err(RuleError::TooMany { .. })));
 }
