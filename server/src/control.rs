@@ -22,7 +22,7 @@ use crate::api::control::{
 use crate::api::pb;
 use crate::build::{Build, Outcome};
 use crate::ending::{Ending, Told};
-use crate::history;
+use crate::history::{self, filter::Asked};
 use crate::policy::Policies;
 use crate::rendezvous::Rendezvous;
 use crate::running::{Running, UnderWay};
@@ -117,17 +117,16 @@ impl Control for ControlService {
         request: Request<BuildHistoryRequest>,
     ) -> Result<Response<Self::ListenBuildHistoryStream>, Status> {
         let request = request.into_inner();
-        if let Some(filter) = request.filter.iter().find(|filter| !filter.is_empty()) {
-            return Err(Status::invalid_argument(format!("the history has no filters: `{filter}`")));
-        }
-        let (history, build) = (Arc::clone(&self.0.history), request.r#ref.clone());
+        let asked = Asked::read(&request, Timestamp::now());
+        let asked = asked.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let (history, first) = (Arc::clone(&self.0.history), asked.clone());
         let (events, later) =
-            beside(move || history.listen(&request).map_err(|error| unreadable(&error))).await?;
+            beside(move || history.listen(&request, &first).map_err(|error| unreadable(&error))).await?;
         let now = tokio_stream::iter(events.into_iter().map(Ok));
         let Some(later) = later else { return Ok(Response::new(Box::pin(now))) };
         // A listener that is too far behind misses what was in between.
         let later = BroadcastStream::new(later).filter_map(Result::ok);
-        let later = later.filter(move |event| history::is_asked_for(event, &build)).map(Ok);
+        let later = later.filter(move |event| asked.takes(event)).map(Ok);
         Ok(Response::new(Box::pin(now.chain(later))))
     }
 

@@ -25,7 +25,7 @@ use crate::frontend::dockerfile::PLATFORMS;
 use crate::server::Server;
 use crate::session::{Session, send};
 
-/// What clients may ask for of outputs, of shared caches, and of the store.
+/// What clients may ask for of outputs, of shared caches, of the store and of the history.
 pub(crate) const CAPABILITIES: &[&str] = &[
     "exporter.multiple",
     "exporter.image.annotations",
@@ -34,6 +34,7 @@ pub(crate) const CAPABILITIES: &[&str] = &[
     "cache.gha",
     "cache.s3",
     "gc.freespacefilter",
+    "history.filter",
 ];
 
 type Answer = HashMap<String, String>;

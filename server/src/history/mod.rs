@@ -4,6 +4,7 @@
 //! that a client pinned. Logs and provenances are blobs by digest, which [`content`] serves. Called by the control service.
 
 pub(crate) mod content;
+pub(crate) mod filter;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ use prost::Message;
 use tokio::sync::broadcast;
 use tonic::Status;
 
+use self::filter::Asked;
 use crate::api::control::{
     BuildHistoryEvent, BuildHistoryEventType as EventType, BuildHistoryRecord, BuildHistoryRequest,
     Descriptor, Exporter, SolveRequest, StatusResponse, UpdateBuildHistoryRequest,
@@ -96,6 +98,7 @@ impl History {
     pub(crate) fn listen(
         &self,
         request: &BuildHistoryRequest,
+        asked: &Asked,
     ) -> io::Result<(Vec<BuildHistoryEvent>, Option<broadcast::Receiver<BuildHistoryEvent>>)> {
         let later = (!request.early_exit).then(|| self.events.subscribe());
         let event = |kind: EventType, record| BuildHistoryEvent { r#type: kind.into(), record: Some(record) };
@@ -104,7 +107,7 @@ impl History {
         if !request.active_only {
             events.extend(self.records()?.into_iter().map(|record| event(EventType::Complete, record)));
         }
-        events.retain(|event| is_asked_for(event, &request.r#ref));
+        events.retain(|event| asked.takes(event));
         if let limit @ 1.. = usize::try_from(request.limit).unwrap_or_default() {
             events.truncate(limit);
         }
@@ -278,11 +281,6 @@ pub(crate) fn record(request: &SolveRequest, exporters: Vec<Exporter>) -> BuildH
         created_at: Some(now()),
         ..BuildHistoryRecord::default()
     }
-}
-
-/// Whether an event is about the build that was named, if one was.
-pub(crate) fn is_asked_for(event: &BuildHistoryEvent, build: &str) -> bool {
-    build.is_empty() || event.record.as_ref().is_some_and(|record| record.r#ref == build)
 }
 
 fn count(record: &mut BuildHistoryRecord, messages: &[StatusResponse]) {

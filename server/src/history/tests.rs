@@ -28,7 +28,7 @@ fn messages() -> Vec<StatusResponse> {
 
 fn all(history: &History) -> Vec<(EventType, BuildHistoryRecord)> {
     let request = BuildHistoryRequest { early_exit: true, ..BuildHistoryRequest::default() };
-    let (events, later) = history.listen(&request).unwrap();
+    let (events, later) = history.listen(&request, &Asked::default()).unwrap();
     assert!(later.is_none());
     events.into_iter().map(|event| (event.r#type(), event.record.unwrap())).collect()
 }
@@ -38,7 +38,7 @@ fn a_build_is_there_while_it_runs_and_afterwards() {
     let directory = tempfile::tempdir().unwrap();
     let history = History::new(directory.path().join("history"));
     assert_eq!(all(&history), []);
-    let (_, later) = history.listen(&BuildHistoryRequest::default()).unwrap();
+    let (_, later) = history.listen(&BuildHistoryRequest::default(), &Asked::default()).unwrap();
     history.begin(begun("../one"));
     assert_eq!(all(&history)[0].0, EventType::Started);
     history
