@@ -3,10 +3,9 @@
 
 use std::cmp::Ordering;
 
-use jiff::{SignedDuration, Timestamp};
-use tonic::Code;
-
+use super::CANCELED;
 use crate::api::control::{BuildHistoryEvent, BuildHistoryRecord, BuildHistoryRequest};
+use jiff::{SignedDuration, Timestamp};
 
 /// What is asked for of the history.
 #[derive(Debug, Clone, Default)]
@@ -149,8 +148,7 @@ fn status(record: &BuildHistoryRecord) -> &'static str {
     match &record.error {
         _ if record.completed_at.is_none() => "running",
         None => "completed",
-        Some(error) if error.code == i32::from(Code::Cancelled) => "canceled",
-        Some(error) if error.message.contains("context canceled") => "canceled",
+        Some(error) if error.message.contains(CANCELED) => "canceled",
         Some(_) => "error",
     }
 }
@@ -172,13 +170,9 @@ mod tests {
 
     const NOW: i64 = 1_000_000;
 
-    fn event(build: &str, age: i64, took: Option<i64>, error: Option<(Code, &str)>) -> BuildHistoryEvent {
+    fn event(build: &str, age: i64, took: Option<i64>, error: Option<&str>) -> BuildHistoryEvent {
         let at = |seconds| prost_types::Timestamp { seconds, nanos: 0 };
-        let error = error.map(|(code, message)| Status {
-            code: code.into(),
-            message: message.to_owned(),
-            details: Vec::new(),
-        });
+        let error = error.map(|message| Status { message: message.to_owned(), ..Status::default() });
         let record = BuildHistoryRecord {
             r#ref: build.to_owned(),
             created_at: Some(at(NOW - age)),
@@ -200,8 +194,8 @@ mod tests {
     fn records_are_taken_by_what_became_of_them() {
         let events = [
             event("good", 7200, Some(10), None),
-            event("bad", 60, Some(90), Some((Code::Unknown, "exit code: 1"))),
-            event("gone", 60, Some(1), Some((Code::Cancelled, "the client has gone"))),
+            event("bad", 60, Some(90), Some("exit code: 1")),
+            event("gone", 60, Some(1), Some("the client has gone: context canceled")),
             event("here", 5, None, None),
         ];
         for (filters, taken) in [

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prost::Message;
 use tokio::sync::broadcast;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use self::filter::Asked;
 use crate::api::control::{
@@ -39,6 +39,9 @@ const LOG_TYPE: &str = "application/vnd.buildkit.status.v0";
 /// The type of a statement's content, and where its own type stands.
 const STATEMENT_TYPE: &str = "application/vnd.in-toto+json";
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+
+/// The words by which clients know a build that was given up from one that failed.
+const CANCELED: &str = "context canceled";
 
 /// Ends of the names of files.
 const RECORD: &str = "record";
@@ -81,7 +84,11 @@ impl History {
         match ended {
             Ok(answer) => record.exporter_response.clone_from(answer),
             Err(status) => {
-                let (code, message) = (status.code().into(), status.message().to_owned());
+                let code = status.code().into();
+                let mut message = status.message().to_owned();
+                if status.code() == Code::Cancelled && !message.contains(CANCELED) {
+                    message = format!("{message}: {CANCELED}");
+                }
                 record.error = Some(Detailed { code, message, details: Vec::new() });
             }
         }

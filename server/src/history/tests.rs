@@ -131,3 +131,20 @@ fn what_a_build_made_is_kept_with_its_record() {
     history.update(&delete).unwrap();
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing of it is left");
 }
+
+#[test]
+fn a_build_that_was_given_up_is_recognised() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().join("history"));
+    for (build, status) in [("a", Status::cancelled("the client has gone")), ("b", Status::unknown("no"))] {
+        history.begin(begun(build));
+        history.end(build, Err(&status), &messages(), &Results::default()).unwrap();
+    }
+    let filter = vec!["status==canceled".to_owned()];
+    let request = BuildHistoryRequest { filter, early_exit: true, ..BuildHistoryRequest::default() };
+    let asked = Asked::read(&request, jiff::Timestamp::now()).unwrap();
+    let (events, _) = history.listen(&request, &asked).unwrap();
+    let records: Vec<_> = events.into_iter().map(|event| event.record.unwrap()).collect();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].error.as_ref().unwrap().message, "the client has gone: context canceled");
+}
