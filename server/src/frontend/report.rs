@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use kiln_builder::{BuildError, StepError};
+use kiln_graph::Location;
 use kiln_graph::op::Op;
 use kiln_graph::plan::Plan;
 use kiln_parser::check::Rule;
@@ -78,6 +79,14 @@ impl Report {
                 ranges: range.into_iter().collect(),
             });
         }
+    }
+
+    /// An error with the lines of an instruction.
+    pub(super) fn at(&self, location: Option<&Location>, status: Status) -> Status {
+        let Some(location) = location else { return status };
+        let lines = [Lines::from(location)];
+        let shown = failure::at(status.code(), status.message(), &self.source, &lines, Vec::new());
+        failure::retold(&shown, Some(&status))
     }
 
     /// A failed build as clients know it.

@@ -105,11 +105,13 @@ impl Work<'_> {
         let mut graph = Graph::new();
         for (_, vertex) in plan.graph.iter() {
             let mut vertex = vertex.clone();
-            if let Op::Source(source) = &vertex.op
-                && let Some((other, name)) =
-                    self.other(source, &plan.platform, images, &vertex.display.name).await?
-            {
-                (vertex.op, vertex.display.name) = (Op::Source(other), name);
+            if let Op::Source(source) = &vertex.op {
+                let other = self.other(source, &plan.platform, images, &vertex.display.name).await;
+                let other =
+                    other.map_err(|status| self.report.at(vertex.display.location.as_ref(), status))?;
+                if let Some((other, name)) = other {
+                    (vertex.op, vertex.display.name) = (Op::Source(other), name);
+                }
             }
             let added = graph.add(vertex);
             added.map_err(|lost: Box<Vertex>| Status::internal(format!("{} was lost", lost.display.name)))?;

@@ -151,6 +151,12 @@ async fn what_is_denied_is_not_fetched() {
         let said = came(world.dockerfile_with(rules, text, attributes).await).unwrap_err();
         assert!(said.contains(&format!("source {source:?} denied by policy: rule ")), "{text}{said}");
     }
+    for text in [FROM, "FROM scratch\nADD $W/a /\n"] {
+        let status = world.dockerfile(vec![deny("*"), allow("local://*")], text).await.answer.unwrap_err();
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        let line = text.lines().count();
+        assert!(details.contains(&format!("\"line\":{line}")), "{text}{details}");
+    }
     assert_eq!(world.registry.requests(), Vec::<String>::new());
     assert_eq!(world.web.seen(), Vec::<String>::new());
 }
@@ -380,7 +386,7 @@ async fn a_session_decides_too() {
     let (a, b) = (world.image("a"), world.image("b"));
     let text = format!("FROM {}/img:a\n", world.registry.host());
     write(world.dir.path(), "Dockerfile", &text);
-    let by = |said: Verifier, session: &str| (Some(session.to_owned()), Some(said));
+    let by = |said: Verifier, name: &'static str| (name, said);
     let (from, to) = (a.clone(), b.clone());
     let converting = by(
         Arc::new(move |source, _| {
@@ -415,18 +421,20 @@ async fn a_session_decides_too() {
         }),
         "curious",
     );
-    for ((session, verifier), rules, expected) in [
+    let cases = [
         (converting.clone(), vec![], files(&[("which", "b")])),
         (converting, vec![deny(&format!("{b}*"))], Err(format!("source {b:?} denied by policy"))),
         (endless, vec![], Err("again and again".to_owned())),
         (strict, vec![], Err("action DENY, no images".to_owned())),
         (curious, vec![convert(&a, &b, &[])], files(&[("which", "b")])),
-    ] {
-        let shown = session.clone();
-        world.offer = Offer { session: session.clone(), verifier, ..world.offer.clone() };
+    ];
+    for (number, ((shown, verifier), rules, expected)) in cases.into_iter().enumerate() {
+        let session = format!("{shown}-{number}");
+        world.offer =
+            Offer { session: Some(session.clone()), verifier: Some(verifier), ..world.offer.clone() };
         let request = SolveRequest {
             frontend: "dockerfile.v0".to_owned(),
-            source_policy_session: session.unwrap(),
+            source_policy_session: session,
             ..request(rules)
         };
         let mut done = world.daemon.solve(&world.offer, request).await;
@@ -438,8 +446,8 @@ async fn a_session_decides_too() {
         });
         let came = came(done);
         match (&came, &expected) {
-            (Err(said), Err(part)) => assert!(said.contains(part.as_str()), "{shown:?}: {said}"),
-            _ => assert_eq!(came, expected, "{shown:?}"),
+            (Err(said), Err(part)) => assert!(said.contains(part.as_str()), "{shown}: {said}"),
+            _ => assert_eq!(came, expected, "{shown}"),
         }
     }
 }
