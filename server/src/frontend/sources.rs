@@ -6,7 +6,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use kiln_graph::op::{Http, Op, Source};
-use kiln_graph::plan::Plan;
+use kiln_graph::plan::{BaseRequest, Plan};
 use kiln_graph::{Graph, Vertex};
 use tonic::Status;
 
@@ -129,18 +129,7 @@ impl Work<'_> {
     ) -> Result<Option<(Source, String)>, Status> {
         let judge = (self.server, self.build, self.policies);
         match source {
-            Source::Image { reference, platform, digest } => {
-                let of = |(from, to): (&kiln_graph::plan::BaseRequest, _)| {
-                    (from.reference == *reference && from.platform == *platform).then_some(to)
-                };
-                let used: Option<&kiln_graph::plan::BaseRequest> = images.iter().find_map(of);
-                Ok(used.map(|used| {
-                    let digest = digest.clone();
-                    let name = image_name(shown, (reference, digest.as_deref()), &used.reference);
-                    let (reference, platform) = (used.reference.clone(), platform.clone());
-                    (Source::Image { reference, platform, digest }, name)
-                }))
-            }
+            Source::Image { .. } => Ok(image_used(source, images, shown)),
             Source::Http(_) | Source::Git(_) => {
                 let other = elsewhere_judged(judge, platform, source).await?;
                 Ok(other.map(|other| {
@@ -167,6 +156,16 @@ impl Work<'_> {
             Source::Scratch => Ok(None),
         }
     }
+}
+
+/// The image in the place of another one, and how it is shown.
+fn image_used(source: &Source, images: &Converted, shown: &str) -> Option<(Source, String)> {
+    let Source::Image { reference, platform, digest } = source else { return None };
+    let named = BaseRequest { reference: reference.clone(), platform: platform.clone(), layout: None };
+    let used = images.get(&named)?;
+    let name = image_name(shown, (reference, digest.as_deref()), &used.reference);
+    let (reference, platform, digest) = (used.reference.clone(), used.platform.clone(), digest.clone());
+    Some((Source::Image { reference, platform, digest }, name))
 }
 
 /// How a step is shown that begins with another image.
