@@ -160,6 +160,7 @@ struct Parts<'a> {
     vcs: Map<String, Value>,
 }
 
+// What grows with the build is moved into its place: `json!` copies what it is given.
 impl Parts<'_> {
     fn v1(&self) -> Value {
         let mut internal = json!({ "builderPlatform": self.invocation.platform });
@@ -173,12 +174,12 @@ impl Parts<'_> {
             "invocationId": self.invocation.id,
             "startedOn": self.invocation.started.to_string(),
             "finishedOn": self.invocation.finished.to_string(),
-            "buildkit_metadata": self.metadata(),
             "buildkit_completeness": {
                 "request": self.is_whole,
                 "resolvedDependencies": self.is_complete,
             },
         });
+        metadata["buildkit_metadata"] = self.metadata();
         if self.is_hermetic() {
             metadata["buildkit_hermetic"] = true.into();
         }
@@ -191,15 +192,15 @@ impl Parts<'_> {
                 "configSource": self.request.config,
                 "request": self.parameters(),
             },
-            "internalParameters": internal,
         });
+        definition["internalParameters"] = internal;
         if let Some(materials) = self.materials() {
             definition["resolvedDependencies"] = materials;
         }
-        json!({
-            "buildDefinition": definition,
-            "runDetails": { "builder": { "id": self.options.builder }, "metadata": metadata },
-        })
+        let mut predicate = json!({ "runDetails": { "builder": { "id": self.options.builder } } });
+        predicate["runDetails"]["metadata"] = metadata;
+        predicate["buildDefinition"] = definition;
+        predicate
     }
 
     fn v02(&self) -> Value {
@@ -221,8 +222,8 @@ impl Parts<'_> {
                 "materials": self.is_complete,
             },
             "reproducible": self.options.reproducible,
-            METADATA_V02: self.metadata(),
         });
+        metadata[METADATA_V02] = self.metadata();
         if self.is_hermetic() {
             metadata[HERMETIC_V02] = true.into();
         }
@@ -234,8 +235,8 @@ impl Parts<'_> {
                 "parameters": self.parameters(),
                 "environment": environment,
             },
-            "metadata": metadata,
         });
+        predicate["metadata"] = metadata;
         if let Some(materials) = self.materials() {
             predicate["materials"] = materials;
         }
@@ -278,7 +279,9 @@ impl Parts<'_> {
 
     fn build_config(&self) -> Option<Value> {
         let target = self.capture.target.filter(|_| self.options.mode == ProvenanceMode::Max)?;
-        Some(json!({ "llbDefinition": steps(&self.capture.graph, target) }))
+        let mut config = json!({});
+        config["llbDefinition"] = steps(&self.capture.graph, target).into();
+        Some(config)
     }
 
     /// Where the steps stand in the Dockerfile.
@@ -306,7 +309,9 @@ impl Parts<'_> {
                 "language": "Dockerfile",
                 "data": STANDARD.encode(&config.text),
             });
-            metadata.insert("source".to_owned(), json!({ "locations": locations, "infos": [info] }));
+            let mut source = json!({ "infos": [info] });
+            source["locations"] = locations.into();
+            metadata.insert("source".to_owned(), source);
         }
         metadata.into()
     }

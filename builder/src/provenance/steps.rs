@@ -33,7 +33,8 @@ pub(super) fn steps(graph: &Graph, target: VertexId) -> Vec<Value> {
 }
 
 fn step(id: VertexId, vertex: &Vertex) -> Value {
-    let mut op = json!({ "Op": op(&vertex.op), "constraints": {} });
+    let mut described = json!({ "constraints": {} });
+    described["Op"] = op(&vertex.op);
     if let Some(platform) = platform(&vertex.op) {
         let mut parts = platform.split('/');
         let mut fields = json!({
@@ -43,9 +44,10 @@ fn step(id: VertexId, vertex: &Vertex) -> Value {
         if let Some(variant) = parts.next() {
             fields["Variant"] = variant.into();
         }
-        op["platform"] = fields;
+        described["platform"] = fields;
     }
-    let mut step = json!({ "id": name(id), "op": op });
+    let mut step = json!({ "id": name(id) });
+    step["op"] = described;
     if !vertex.inputs.is_empty() {
         step["inputs"] = vertex.inputs.iter().map(|input| format!("{}:0", name(*input))).collect();
     }

@@ -82,7 +82,8 @@ pub(super) fn keep(
     for (platform, made) in made {
         let all = make(build, host, &options, std::slice::from_ref(made))?;
         for attestation in all.into_iter().flatten() {
-            let bytes = format!("{:#}", attestation.predicate).into_bytes();
+            let bytes = serde_json::to_vec_pretty(&attestation.predicate);
+            let bytes = bytes.map_err(|error| told(Code::Internal, &error))?;
             build.making.keep(|results| {
                 results.provenances.push(((*platform).to_owned(), attestation.predicate_type.clone(), bytes));
             });
