@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use kiln_builder::images::{FileSet, OutputAttributes};
+use kiln_builder::text;
 use tonic::{Code, Status};
 
 use super::{Answer, Export};
 use crate::failure::told;
 use crate::session::send;
+
+/// What a client is told instead of the place where files are put together for it.
+const OUTPUT: &str = "output";
 
 impl Export<'_> {
     pub(super) async fn tar(&self, number: usize, attributes: &OutputAttributes) -> Result<Answer, Status> {
@@ -27,9 +31,15 @@ impl Export<'_> {
         let step = self.progress.step("exporting to client directory");
         let directory = self.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
         let root = directory.path().join("root");
+        self.build.call(&root, OUTPUT.to_owned());
+        let failed = |error| {
+            let mut text = text::chain(&error);
+            self.build.in_known_names(&mut text);
+            Status::unknown(text)
+        };
         for files in self.sets(attributes) {
             let exported = self.images.export_files(files, &root, &self.progress).await;
-            exported.map_err(|error| told(Code::Unknown, &error))?;
+            exported.map_err(failed)?;
         }
         // What else is in the directory goes or stays there: the client was asked for that, too.
         send::directory(self.session, number, &root).await.map_err(|error| told(Code::Unknown, &error))?;

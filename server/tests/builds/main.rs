@@ -82,6 +82,11 @@ async fn outputs_of_each_kind_reach_the_client() {
     let members = names(&oci.taken.bytes).len();
     let plain = daemon.build(&offer, &[platforms], vec![output("oci", &[])]).await;
     assert!(members > names(&plain.taken.bytes).len(), "an index has room for it");
+    let merged = Offer { takes_directory: true, ..offer.clone() };
+    let merged =
+        daemon.build(&merged, &[platforms], vec![output("local", &[("platform-split", "false")])]).await;
+    let refused = merged.answer.unwrap_err();
+    assert!(refused.message().contains("output/a: another platform has a file of that name"), "{refused}");
     let stated = [("attest:provenance", "mode=min,filename=said.json")];
     let tar = daemon.build(&offer, &stated, vec![output("tar", &[])]).await;
     assert_eq!(names(&tar.taken.bytes), ["a", "said.json"]);
