@@ -75,9 +75,11 @@ pub fn directory(mut bytes: &[u8], directory: &Path) {
         let kept = transfer
             .iter()
             .take_while(|packet| receive::take(&mut held, packet, "fuzzed", &requests).is_ok());
-        let paths = kept.filter_map(|packet| packet.stat.as_ref().map(|stat| String::from_utf8_lossy(&stat.path).into_owned()));
+        let paths = kept.filter_map(|packet| {
+            packet.stat.as_ref().map(|stat| String::from_utf8_lossy(&stat.path).into_owned())
+        });
         for path in paths.collect::<Vec<_>>() {
-            drop(held.read(&path));
+            let _ = held.read(&path);
         }
         for packet in transfer {
             // There is room for all of them.
