@@ -8,6 +8,7 @@ use std::time::Duration;
 use kiln_builder::event::Step;
 use kiln_builder::{Builder, Credentials, Progress};
 use kiln_parser::dockerignore;
+use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -47,8 +48,8 @@ pub(super) enum MainContext {
     Client,
     /// It was fetched.
     Fetched(Elsewhere),
-    /// The Dockerfile came alone.
-    Absent,
+    /// The Dockerfile came alone: a directory without files.
+    Empty(TempDir),
 }
 
 /// Names of the directories that the client offers.
@@ -109,7 +110,8 @@ pub(super) async fn load(
             let text = String::from_utf8(text);
             let text = text.map_err(|_| Status::invalid_argument("the Dockerfile is not UTF-8"))?;
             let source = SourceText { name: names.filename.clone(), text };
-            return Ok(Loaded { source, ignore: Vec::new(), context: MainContext::Absent });
+            let empty = server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
+            return Ok(Loaded { source, ignore: Vec::new(), context: MainContext::Empty(empty) });
         }
     };
     let definition = async {

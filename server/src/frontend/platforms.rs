@@ -136,7 +136,7 @@ impl Work<'_> {
                 let capture = capture.without_local(Source::MAIN_CONTEXT);
                 elsewhere.material().into_iter().fold(capture, Capture::with_material)
             }
-            MainContext::Absent => capture,
+            MainContext::Empty(_) => capture,
         };
         let config =
             ConfigFile { filename: self.names.filename.clone(), text: self.report.source.text.clone() };
@@ -149,7 +149,8 @@ impl Work<'_> {
         let client = synced.iter().map(|(name, synced)| (name.clone(), synced.path().to_owned()));
         let fetched = match &self.context {
             MainContext::Fetched(elsewhere) => Some(elsewhere.context.clone()),
-            MainContext::Client | MainContext::Absent => None,
+            MainContext::Empty(empty) => Some(empty.path().to_owned()),
+            MainContext::Client => None,
         };
         client.chain(fetched.map(|path| (Source::MAIN_CONTEXT.to_owned(), path))).collect()
     }

@@ -150,6 +150,17 @@ async fn a_tar_is_a_context() {
     let done = daemon.build(&offer, &url, vec![output("local", &[])]).await;
     done.answer.unwrap();
     assert_eq!(done.taken.files.keys().collect::<Vec<_>>(), [".dockerignore", "Dockerfile", "yes"]);
+    // A Dockerfile that comes alone has an empty context.
+    for (copied, told) in [(".", None), ("a", Some("\"/a\": not found"))] {
+        let upload = format!("FROM scratch\nCOPY {copied} /\n").into_bytes();
+        let alone = Offer { upload, ..offer.clone() };
+        let done = daemon.build(&alone, &url, vec![output("local", &[])]).await;
+        assert_eq!(done.taken.files.len(), 0);
+        match told {
+            None => assert!(done.answer.is_ok(), "{:?}", done.answer),
+            Some(told) => assert!(done.answer.unwrap_err().message().contains(told)),
+        }
+    }
     let none = [("context", "http://buildkit-session/none")];
     assert!(daemon.build(&offer, &none, vec![]).await.answer.is_err());
 }
