@@ -117,11 +117,14 @@ impl Contexts {
     /// An empty directory that goes away by itself, on the disk of the others.
     pub(crate) fn temporary(&self) -> io::Result<TempDir> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = match own.take() {
-            Some(known) => own.insert(known),
-            None => own.insert(Own::make(&self.root)?),
-        };
-        tempfile::Builder::new().prefix(ONCE).tempdir_in(own.directory.path())
+        let within = |own: &Own| tempfile::Builder::new().prefix(ONCE).tempdir_in(own.directory.path());
+        match own.as_ref().map(within) {
+            None => {}
+            // Somebody has cleaned up by hand.
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Some(made) => return made,
+        }
+        within(own.insert(Own::make(&self.root)?))
     }
 
     /// An empty file without a name, on the disk of the others.
@@ -214,6 +217,8 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(used.path().exists(), "another daemon is not a reason to remove it");
+        std::fs::remove_dir_all(used.path().parent().unwrap()).unwrap();
+        assert!(running.temporary().unwrap().path().exists());
         drop((used, running));
         while std::fs::read_dir(root.path()).unwrap().count() > 0 {
             std::thread::yield_now();
