@@ -1,13 +1,15 @@
 //! Limits of what a process may use: the kernel's, by the names that people know.
 //!
-//! Part of a [`crate::RunSpec`], which is refused where a limit makes no sense; set by `init`, as the last thing that it needs
-//! privileges for. What it does not do: limits of several processes together, which control groups have.
+//! Part of a [`crate::RunSpec`], which is refused where a limit makes no sense; raised by `init` while it has the privilege, and set
+//! as the last thing before it becomes the command. What it does not do: limits of several processes together, which control groups have.
 
 use std::fmt;
 use std::io;
 
 use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
+
+use crate::error::Failure;
 
 /// What can be limited. The names are the ends of the kernel's: `RLIMIT_NOFILE`.
 const RESOURCES: [(&str, Resource); 16] = [
@@ -54,10 +56,29 @@ impl Limit {
         is_above.then_some("the soft limit is above the hard one")
     }
 
+    /// Allows this process as much, if that is more than it may use: without the privilege to do so, it is refused.
+    pub(crate) fn raise(&self) -> Result<(), Failure> {
+        let Some(resource) = self.resource() else { return Err(self.refused(io::ErrorKind::InvalidInput.into())) };
+        let Rlimit { current, maximum } = rustix::process::getrlimit(resource);
+        if maximum.is_some_and(|maximum| self.hard.is_none_or(|hard| hard > maximum)) {
+            let raised = rustix::process::setrlimit(resource, Rlimit { current, maximum: self.hard });
+            return raised.map_err(|errno| self.refused(errno.into()));
+        }
+        Ok(())
+    }
+
     /// Sets it for this process.
-    pub(crate) fn set(&self) -> io::Result<()> {
-        let resource = self.resource().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(rustix::process::setrlimit(resource, Rlimit { current: self.soft, maximum: self.hard })?)
+    pub(crate) fn set(&self) -> Result<(), Failure> {
+        let Some(resource) = self.resource() else { return Err(self.refused(io::ErrorKind::InvalidInput.into())) };
+        let set = rustix::process::setrlimit(resource, Rlimit { current: self.soft, maximum: self.hard });
+        set.map_err(|errno| self.refused(errno.into()))
+    }
+
+    fn refused(&self, error: io::Error) -> Failure {
+        match error.raw_os_error() {
+            Some(errno) => Failure::Limit { limit: self.clone(), errno },
+            None => Failure::step(format!("set the limit {self}"), error),
+        }
     }
 
     fn resource(&self) -> Option<Resource> {

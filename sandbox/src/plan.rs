@@ -49,12 +49,12 @@ pub(crate) enum Step {
     Pivot,
     /// Enter the working directory.
     Enter { path: String, create: bool },
-    /// Limit what this process, and so the command, may use.
-    Limit(Limit),
+    /// Allow this process, and so the command, as much as the limit says, if that is more than it may use.
+    Raise(Limit),
     /// Drop privileges, unless all may stay, and become the user.
     Credentials { uid: u32, gid: u32, groups: Vec<u32>, no_new_privs: bool, privileged: bool },
     /// Become the command.
-    Execute { args: Vec<String>, env: Vec<(String, String)> },
+    Execute { args: Vec<String>, env: Vec<(String, String)>, limits: Vec<Limit> },
 }
 
 /// How a mount shows what was there before.
@@ -164,8 +164,8 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
     });
     steps.push(Step::Pivot);
     steps.push(Step::Enter { path: spec.cwd.clone(), create: spec.create_cwd });
-    // Raising one takes a privilege that is about to go; until here the limits are those of kiln.
-    steps.extend(spec.limits.iter().cloned().map(Step::Limit));
+    // That takes a privilege which is about to go. The limits themselves hold for the command, not for what leads to it.
+    steps.extend(spec.limits.iter().cloned().map(Step::Raise));
     steps.push(Step::Credentials {
         uid: spec.uid,
         gid: spec.gid,
@@ -173,7 +173,8 @@ pub(crate) fn steps(spec: &RunSpec, stdio: Stdio, cgroups: &Layout) -> Vec<Step>
         no_new_privs: spec.no_new_privs,
         privileged,
     });
-    steps.push(Step::Execute { args: spec.args.clone(), env: spec.env.clone() });
+    let (args, env, limits) = (spec.args.clone(), spec.env.clone(), spec.limits.clone());
+    steps.push(Step::Execute { args, env, limits });
     steps
 }
 
@@ -334,7 +335,7 @@ impl fmt::Display for Step {
             Step::Streams { owner, .. } => write!(f, "set up the standard streams of user {owner}"),
             Step::Pivot => write!(f, "enter the root file system"),
             Step::Enter { path, .. } => write!(f, "change to the working directory `{path}`"),
-            Step::Limit(limit) => write!(f, "set the limit {limit}"),
+            Step::Raise(limit) => write!(f, "allow the limit {limit}"),
             Step::Credentials { uid, gid, .. } => write!(f, "become user {uid}, group {gid}"),
             Step::Execute { args, .. } => write!(f, "execute `{}`", args.first().map_or("", String::as_str)),
         }

@@ -45,7 +45,7 @@ fn limits_are_set_when_nothing_else_is_to_be_done() {
     let [set @ .., Step::Credentials { .. }, Step::Execute { .. }] = &steps[enter + 1..] else {
         unreachable!()
     };
-    assert_eq!(set, spec.limits.into_iter().map(Step::Limit).collect::<Vec<_>>());
+    assert_eq!(set, spec.limits.into_iter().map(Step::Raise).collect::<Vec<_>>());
 }
 
 #[test]

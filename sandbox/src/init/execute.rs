@@ -2,7 +2,7 @@
 //!
 //! Used by [`super::perform`] as the last step.
 
-use std::ffi::{CString, NulError};
+use std::ffi::{CStr, CString, NulError};
 use std::io;
 
 use super::Never;
@@ -10,35 +10,53 @@ use crate::error::Failure;
 use crate::spec::DEFAULT_PATH;
 use crate::sys;
 
-/// Executes the command: as it is if it has a `/`, else the first of that name in the directories of `PATH` that can
-/// be executed. Entries of `PATH` that are not absolute are skipped, as Docker does.
-pub(super) fn execute(args: &[String], env: &[(String, String)]) -> Never {
-    let command = args.first().map_or("", String::as_str);
-    let (arguments, environment) =
-        to_c_strings(args, env).map_err(|error| Failure::step(format!("execute `{command}`"), error))?;
-    let searched = !command.contains('/');
-    let candidates = if searched { candidates(command, env) } else { vec![command.to_owned()] };
-    let mut refused = None;
-    for candidate in candidates {
-        let Ok(path) = CString::new(candidate.as_str()) else { continue };
-        let error = sys::execute(&path, &arguments, &environment);
-        let errno = error.raw_os_error().unwrap_or(libc::ENOENT);
-        // A script whose interpreter is missing exists, and saying that it does not would mislead.
-        let absent = [libc::ENOENT, libc::ENOTDIR].contains(&errno) && !exists(&candidate);
-        match errno {
-            _ if absent => {}
-            libc::EACCES if searched => refused = refused.or(Some(errno)),
-            _ => return Err(Failure::NotExecutable { command: command.to_owned(), errno }),
-        }
-    }
-    Err(match refused {
-        Some(errno) => Failure::NotExecutable { command: command.to_owned(), errno },
-        None => Failure::NotFound { command: command.to_owned(), searched },
-    })
+/// A command with everything that it takes to become it.
+pub(super) struct Command {
+    name: String,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+    /// Where it may be.
+    candidates: Vec<CString>,
+    /// Whether its name says nothing of that.
+    searched: bool,
 }
 
-fn exists(path: &str) -> bool {
-    std::fs::metadata(path).is_ok()
+impl Command {
+    /// The command of these arguments: as it is if it has a `/`, else the first of that name in the directories of `PATH` that
+    /// can be executed. Entries of `PATH` that are not absolute are skipped, as Docker does.
+    pub(super) fn new(args: &[String], env: &[(String, String)]) -> Result<Self, Failure> {
+        let name = args.first().cloned().unwrap_or_default();
+        let (arguments, environment) =
+            to_c_strings(args, env).map_err(|error| Failure::step(format!("execute `{name}`"), error))?;
+        let searched = !name.contains('/');
+        let candidates = if searched { candidates(&name, env) } else { vec![name.clone()] };
+        let candidates = candidates.into_iter().filter_map(|path| CString::new(path).ok()).collect();
+        Ok(Self { name, arguments, environment, candidates, searched })
+    }
+
+    /// Becomes it. Takes memory for the pointers to its words only.
+    pub(super) fn execute(self) -> Never {
+        let mut refused = None;
+        for path in &self.candidates {
+            let error = sys::execute(path, &self.arguments, &self.environment);
+            let errno = error.raw_os_error().unwrap_or(libc::ENOENT);
+            // A script whose interpreter is missing exists, and saying that it does not would mislead.
+            let absent = [libc::ENOENT, libc::ENOTDIR].contains(&errno) && !exists(path);
+            match errno {
+                _ if absent => {}
+                libc::EACCES if self.searched => refused = refused.or(Some(errno)),
+                _ => return Err(Failure::NotExecutable { command: self.name, errno }),
+            }
+        }
+        Err(match refused {
+            Some(errno) => Failure::NotExecutable { command: self.name, errno },
+            None => Failure::NotFound { command: self.name, searched: self.searched },
+        })
+    }
+}
+
+fn exists(path: &CStr) -> bool {
+    rustix::fs::stat(path).is_ok()
 }
 
 fn candidates(command: &str, env: &[(String, String)]) -> Vec<String> {

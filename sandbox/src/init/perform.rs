@@ -18,7 +18,7 @@ use crate::error::Failure;
 use crate::plan::{NewMount, Step, View};
 use crate::sys;
 use crate::wire::{self, Report};
-use crate::{Device, MountTree};
+use crate::{Device, Limit, MountTree};
 
 /// The state that steps leave for later ones.
 pub(super) struct Init<'a> {
@@ -62,13 +62,13 @@ impl<'a> Init<'a> {
                         None => Failure::step(step.to_string(), error),
                     })?;
                 }
-                Step::Limit(limit) => limit.set().map_err(|error| match error.raw_os_error() {
-                    Some(errno) => Failure::Limit { limit: limit.clone(), errno },
-                    None => Failure::step(step.to_string(), error),
-                })?,
-                Step::Execute { args, env } => {
+                Step::Raise(limit) => limit.raise()?,
+                Step::Execute { args, env, limits } => {
+                    let command = execute::Command::new(args, env)?;
                     self.announce().map_err(|error| Failure::step(step.to_string(), error))?;
-                    return execute::execute(args, env);
+                    // From here on hardly anything is needed that they could keep from this process.
+                    limits.iter().try_for_each(Limit::set)?;
+                    return command.execute();
                 }
                 _ => self.perform(step).map_err(|error| Failure::step(step.to_string(), error))?,
             }
@@ -108,7 +108,7 @@ impl<'a> Init<'a> {
                 credentials::assume(&identity, *no_new_privs, *privileged)?;
                 die_with(&self.supervisor)
             }
-            Step::Root { .. } | Step::Enter { .. } | Step::Limit(_) | Step::Execute { .. } => {
+            Step::Root { .. } | Step::Enter { .. } | Step::Raise(_) | Step::Execute { .. } => {
                 Err(io::Error::other("a step out of its place"))
             }
         }

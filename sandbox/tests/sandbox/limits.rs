@@ -90,9 +90,10 @@ fn one_that_the_kernel_refuses_is_named() {
 
 fn the_smallest_ones_end_in_the_command_or_are_told() {
     // None of them is for a command that is to do something; none may leave the caller without an answer.
+    let long = "x".repeat(120_000);
     for name in ["as", "core", "cpu", "data", "fsize", "locks", "memlock", "nproc", "rss", "stack"] {
         let fixture = Fixture::new();
-        let mut spec = fixture.spec(&["true"]);
+        let mut spec = fixture.spec(&["sh", "-c", "true", &long, &long, &long]);
         spec.limits = vec![limit(name, Some(0), Some(0))];
         let ended = spawn(&spec, Stdio::Pipes).and_then(|mut sandbox| sandbox.wait());
         let is_told = match &ended {
