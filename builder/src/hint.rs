@@ -49,7 +49,7 @@ pub(crate) fn of_step(cause: &StepError) -> Option<String> {
 pub(crate) fn of_limit(error: &SandboxError) -> Option<String> {
     match error {
         SandboxError::Limit { source, .. } if source.kind() == ErrorKind::PermissionDenied => Some(
-            "a limit is above kiln's own hard limit only if kiln may raise it (CAP_SYS_RESOURCE), and that of open files \
+            "give a lower limit: above kiln's own hard limit, kiln has to have CAP_SYS_RESOURCE, and that of open files is \
              never above /proc/sys/fs/nr_open"
                 .to_owned(),
         ),

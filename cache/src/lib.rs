@@ -70,7 +70,7 @@
 //! | RUN: devices: the names asked for, and whether they are needed | yes | |
 //! | RUN: which devices those are on this machine, what their descriptions give | no | as BuildKit: a driver's update is not a changed step |
 //! | RUN: host name given to the build | yes | |
-//! | RUN: limits given to the build (`--ulimit`), the size of its shared memory (`--shm-size`) | yes | as BuildKit; without them the key is what it was |
+//! | RUN: limits given to the build (`--ulimit`), the size of its shared memory (`--shm-size`) | yes | as BuildKit; without them they add nothing to the key |
 //! | RUN: what the machine lends: resolver, hosts file, its limits | no | how and where, not what |
 //! | RUN: the root: chain of diff ids, bottom first, but those of layers without entries | yes | not how it came about |
 //! | COPY, ADD: the root, likewise | yes | destination links, owners and directories are looked up in it |

@@ -9,7 +9,8 @@ const ZSTD_LEVEL: i32 = 3;
 const GZIP_SMALLEST: i32 = 9;
 
 /// The compressors' versions, and how the tar is cut. A blob made by another version is still a valid form.
-const GZIP_MAKER: &str = "zlib-rs 0.6, blocks of 1 MiB, dense ones stored";
+const GZIP_MAKER: &str = "zlib-rs 0.6, blocks of 1 MiB";
+const STORED: &str = ", dense ones stored";
 const ZSTD_MAKER: &str = "libzstd 1.5, frames of 1 MiB";
 
 /// A compressor with everything that decides over its output.
@@ -49,7 +50,8 @@ impl Recipe {
     /// What is noted of a blob that is made so.
     pub(super) fn maker(self) -> Option<String> {
         let version = if self.compression == Compression::Zstd { ZSTD_MAKER } else { GZIP_MAKER };
-        self.name().map(|name| format!("{name} {version}"))
+        let stored = if self.stores_dense_blocks() { STORED } else { "" };
+        self.name().map(|name| format!("{name} {version}{stored}"))
     }
 
     /// Whether a blob of this kind is what is wanted: not one that was made here at another level, because which of them is

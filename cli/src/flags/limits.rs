@@ -10,7 +10,7 @@ use super::amount;
 /// The flags.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LimitFlags {
-    /// Limit of what a command may use (format: "NAME=SOFT[:HARD]", as in "nofile=1024:2048"; -1 is unlimited); may be given
+    /// Limit of what a command may use (NAME=SOFT or NAME=SOFT:HARD, as in "nofile=1024:2048"; -1 is unlimited); may be given
     /// several times
     #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
     ulimits: Vec<Ulimit>,

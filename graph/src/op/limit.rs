@@ -31,6 +31,9 @@ const NAMES: [&str; 15] = [
 /// The one that docker leaves out and graphs of clients may have.
 const ADDRESS_SPACE: &str = "as";
 
+/// The one that the start of a command needs some of.
+const OPEN_FILES: &str = "nofile";
+
 /// How a limit that does not limit is written.
 const UNLIMITED: i64 = -1;
 
@@ -68,6 +71,11 @@ pub enum UlimitError {
         /// As it was given.
         value: String,
     },
+    /// Nothing can be started under it.
+    #[error(
+        "the soft limit of nofile is 0: a command that may open no file cannot be started; give 1 or more"
+    )]
+    NoFiles,
     /// The soft limit is above the hard one.
     #[error("the soft limit of {name} is {soft}, above its hard limit {hard}")]
     Order {
@@ -96,6 +104,9 @@ impl Ulimit {
         if is_above {
             let soft = limit.soft.map_or_else(|| "-1 (unlimited)".to_owned(), |soft| soft.to_string());
             return Err(UlimitError::Order { name: limit.name, soft, hard });
+        }
+        if limit.name == OPEN_FILES && limit.soft == Some(0) {
+            return Err(UlimitError::NoFiles);
         }
         Ok(limit)
     }
@@ -186,6 +197,7 @@ mod tests {
             ("nofile=1:", "`` is no value of the limit nofile"),
             ("nofile=-2", "`-2` is no value of the limit nofile"),
             ("nofile=9223372036854775808", "`9223372036854775808` is no value"),
+            ("nofile=0", "the soft limit of nofile is 0"),
             ("nofile=2:1", "the soft limit of nofile is 2, above its hard limit 1"),
             ("nofile=-1:1", "the soft limit of nofile is -1 (unlimited), above its hard limit 1"),
         ] {

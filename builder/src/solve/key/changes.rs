@@ -69,7 +69,7 @@ pub(crate) fn transfer_memo(action: &Transfer, root: &str) -> Key {
 }
 
 /// What the names of parts begin with that stand for limits.
-pub(crate) const LIMIT: &str = "ulimit ";
+const LIMIT: &str = "ulimit ";
 
 /// Nothing for an ordinary command. The addresses of hosts do not count.
 pub(super) fn rules(mut builder: KeyBuilder, rules: &ExecRules) -> KeyBuilder {

@@ -233,7 +233,7 @@ fn told(subject: &str, before: Option<&str>, after: Option<&str>) -> String {
 
 /// A number of bytes as docker writes it: `128m`.
 fn memory(size: &str) -> String {
-    let Ok(bytes) = size.parse::<u64>() else { return "without limit".to_owned() };
+    let Ok(bytes) = size.parse::<u64>() else { return "the kernel's default".to_owned() };
     let units = [(30, "g"), (20, "m"), (10, "k")];
     let unit = units.into_iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
     unit.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))
