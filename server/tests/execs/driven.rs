@@ -219,7 +219,8 @@ fn files_of_results_are_read_in_parts() {
             {
                 let request = list(&driver, pattern);
                 let entries = driver.client.read_dir(request).await.unwrap().into_inner().entries;
-                let names: Vec<_> = entries.iter().map(|entry| String::from_utf8_lossy(&entry.path)).collect();
+                let names: Vec<_> =
+                    entries.iter().map(|entry| String::from_utf8_lossy(&entry.path)).collect();
                 assert_eq!(names, expected, "{pattern}");
             }
             let request = list(&driver, "[");
