@@ -17,6 +17,9 @@ const MAX_BYTES: usize = 64 << 20;
 /// Symlinks on the way to one file, as many as the system follows.
 const MAX_LINKS: usize = 40;
 
+/// Longest target of a symlink, in bytes, as long as the system's own: each of [`MAX_LINKS`] takes it apart anew.
+const MAX_TARGET: usize = 4095;
+
 /// What the client listed, by path.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -123,6 +126,11 @@ impl Keep for Held {
         let wrong = |reason| TreeError::Path { path: shown(&stat.path), reason };
         let kind = kind(stat).ok_or_else(|| wrong("is no kind of file"))?;
         self.order.next(&stat.path, kind == Kind::Directory).map_err(|error| wrong(said(error)))?;
+        if kind == Kind::Symlink && stat.linkname.len() > MAX_TARGET {
+            return Err(wrong(
+                "is a symbolic link to a path of more than 4095 bytes, which no Linux system has",
+            ));
+        }
         self.hold(&stat.path, size_of::<Entry>() + stat.path.len() + stat.linkname.len())?;
         let entry = match kind {
             Kind::File => Entry::File(Vec::new()),
@@ -238,6 +246,16 @@ mod tests {
         assert!(held(&[("a/b", 0, "")]).unwrap_err().to_string().contains("not listed"));
         let mut unasked = Held::default();
         assert!(matches!(unasked.data(0, b"x"), Err(TreeError::Unexpected { .. })));
+    }
+
+    #[test]
+    fn a_target_is_no_longer_than_the_system_s() {
+        let target = |bytes: usize| format!("Dockerfile{}", "/".repeat(bytes - "Dockerfile".len()));
+        let told = held(&[("Dockerfile", SYMLINK, &target(MAX_TARGET + 1))]).unwrap_err().to_string();
+        let expected = format!("a path of more than {MAX_TARGET} bytes");
+        assert!(told.starts_with("`Dockerfile` ") && told.contains(&expected), "{told}");
+        let longest = held(&[("Dockerfile", SYMLINK, &target(MAX_TARGET))]).unwrap();
+        assert_eq!(longest.read("Dockerfile"), Err(LookupError::Links));
     }
 
     #[test]
