@@ -237,7 +237,12 @@ impl StatusLog {
             told.kept.push(message);
             told.kept.count()
         };
-        self.length.send_modify(|length| length.messages = messages);
+        self.reached(messages);
+    }
+
+    /// Lets watchers know how many messages there are. Whoever counted first may come last.
+    fn reached(&self, messages: u64) {
+        self.length.send_modify(|length| length.messages = length.messages.max(messages));
     }
 
     fn from(&self, number: u64) -> Option<(StatusResponse, u64)> {
@@ -379,6 +384,14 @@ mod tests {
                 (&all.vertexes[0].digest, &all.vertexes[0].digest)
             );
         }
+    }
+
+    #[test]
+    fn whoever_counted_early_and_comes_late_takes_nothing_back() {
+        let log = StatusLog::new("b");
+        log.reached(2);
+        log.reached(1);
+        assert_eq!(log.length.borrow().messages, 2);
     }
 
     #[tokio::test(start_paused = true)]
