@@ -40,13 +40,20 @@ impl Own {
         std::fs::create_dir_all(root)?;
         loop {
             let directory = tempfile::Builder::new().prefix(OWN).tempdir_in(root)?;
-            let lock = File::open(directory.path())?;
-            // A daemon that starts now may have taken it for one that was left behind, before it was locked.
-            lock.lock_shared()?;
-            if directory.path().exists() {
-                return Ok(Self { directory, _lock: lock });
+            if let Some(own) = Self::lock(directory)? {
+                return Ok(own);
             }
         }
+    }
+
+    /// Nothing, if a daemon that starts now has taken it for one that was left behind, before it was locked.
+    fn lock(directory: TempDir) -> io::Result<Option<Self>> {
+        let lock = match File::open(directory.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        lock.lock_shared()?;
+        Ok(directory.path().exists().then_some(Self { directory, _lock: lock }))
     }
 }
 
@@ -166,7 +173,19 @@ fn left_behind(path: &Path) -> Option<File> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    /// Waits for what another thread does.
+    #[track_caller]
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_mins(2), "{what}: it has not come to that");
+            std::thread::yield_now();
+        }
+    }
 
     #[tokio::test]
     async fn a_place_is_one_build_s_at_a_time() {
@@ -213,15 +232,22 @@ mod tests {
         assert!(!tree.exists());
         assert!(give_up(&tree, root.path()).is_err(), "it is there no more");
         Contexts::new(root.path().to_owned()).sweep();
-        while left.exists() || killed.exists() {
-            std::thread::yield_now();
-        }
+        until("what was left behind is removed", || !left.exists() && !killed.exists());
         assert!(used.path().exists(), "another daemon is not a reason to remove it");
         std::fs::remove_dir_all(used.path().parent().unwrap()).unwrap();
         assert!(running.temporary().unwrap().path().exists());
         drop((used, running));
-        while std::fs::read_dir(root.path()).unwrap().count() > 0 {
-            std::thread::yield_now();
-        }
+        until("nothing is there", || std::fs::read_dir(root.path()).unwrap().count() == 0);
+    }
+
+    #[test]
+    fn a_directory_that_was_swept_away_before_it_was_locked_is_not_used() {
+        let root = tempfile::tempdir().unwrap();
+        let make = || tempfile::Builder::new().prefix(OWN).tempdir_in(root.path()).unwrap();
+        let swept = make();
+        std::fs::remove_dir(swept.path()).unwrap();
+        assert!(Own::lock(swept).unwrap().is_none());
+        let own = Own::lock(make()).unwrap().unwrap();
+        assert!(left_behind(own.directory.path()).is_none());
     }
 }
