@@ -1,12 +1,14 @@
 //! What became of builds, for clients that ask later: one small record and one log each, in files of their own.
 //!
 //! A record gets its name when it is complete; what is damaged is as if it had not been. The newest are kept, and those
-//! that a client pinned. Logs and provenances are blobs by digest, which [`content`] serves. Called by the control service.
+//! that a client pinned. Logs and provenances are blobs by digest, which [`content`] serves; records may share them. Whoever
+//! changes anything has the directory locked, against other daemons of the same store, too. Called by the control service.
 
 pub(crate) mod content;
 pub(crate) mod filter;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -56,6 +58,18 @@ pub(crate) struct History {
     events: broadcast::Sender<BuildHistoryEvent>,
 }
 
+/// The right to change what is in the directory.
+#[derive(Debug)]
+struct Changing(File);
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        // A step that starts at this moment may have the descriptor, too, which would keep the lock. Where there is no lock
+        // to give up there is nothing to do.
+        drop(self.0.unlock());
+    }
+}
+
 /// How a build ended.
 pub(crate) type Ended<'a> = Result<&'a std::collections::HashMap<String, String>, &'a Status>;
 
@@ -93,7 +107,7 @@ impl History {
             }
         }
         count(&mut record, messages);
-        std::fs::create_dir_all(&self.directory)?;
+        let _changing = self.change()?;
         record.logs = Some(self.write_log(messages)?);
         self.write_results(&mut record, made)?;
         self.write(&record)?;
@@ -125,6 +139,7 @@ impl History {
     pub(crate) fn update(&self, request: &UpdateBuildHistoryRequest) -> Result<(), Status> {
         let failed = |error: io::Error| Status::internal(format!("the history of builds: {error}"));
         let missing = || Status::not_found(format!("no record of a build {}", request.r#ref));
+        let _changing = self.change().map_err(failed)?;
         let mut record = self.record(&request.r#ref).map_err(failed)?.ok_or_else(missing)?;
         if request.delete {
             self.remove(&record).map_err(failed)?;
@@ -247,19 +262,27 @@ impl History {
         file.persist(path).map(drop).map_err(|error| error.error)
     }
 
+    /// Waits until nobody else changes anything in the directory, which is made if it is not there.
+    fn change(&self) -> io::Result<Changing> {
+        std::fs::create_dir_all(&self.directory)?;
+        let directory = File::open(&self.directory)?;
+        directory.lock()?;
+        Ok(Changing(directory))
+    }
+
+    /// Removes a record, and its blobs that no other one has.
     fn remove(&self, record: &BuildHistoryRecord) -> io::Result<()> {
         found(std::fs::remove_file(self.path(&record.r#ref)))?;
-        let results = record.result.iter().chain(record.results.values());
-        let statements = results.flat_map(|result| &result.attestations).map(|blob| (blob, STATEMENT));
-        for (blob, ending) in record.logs.iter().map(|blob| (blob, LOG)).chain(statements) {
-            let Some(hex) = blob.digest.strip_prefix("sha256:") else { continue };
-            found(std::fs::remove_file(self.directory.join(format!("{hex}.{ending}"))))?;
+        let others: HashSet<String> = self.records()?.iter().flat_map(blobs).collect();
+        for name in blobs(record).filter(|name| !others.contains(name)) {
+            found(std::fs::remove_file(self.directory.join(name)))?;
         }
         Ok(())
     }
 
     /// Removes the oldest records. Blocks.
     pub(crate) fn forget(&self) -> io::Result<()> {
+        let _changing = self.change()?;
         let old = self.records()?.into_iter().filter(|record| !record.pinned).skip(KEPT);
         for record in old {
             self.remove(&record)?;
@@ -288,6 +311,14 @@ pub(crate) fn record(request: &SolveRequest, exporters: Vec<Exporter>) -> BuildH
         created_at: Some(now()),
         ..BuildHistoryRecord::default()
     }
+}
+
+/// The names of the files of a record's blobs.
+fn blobs(record: &BuildHistoryRecord) -> impl Iterator<Item = String> {
+    let results = record.result.iter().chain(record.results.values());
+    let statements = results.flat_map(|result| &result.attestations).map(|blob| (blob, STATEMENT));
+    let all = record.logs.iter().map(|blob| (blob, LOG)).chain(statements);
+    all.filter_map(|(blob, ending)| Some(format!("{}.{ending}", blob.digest.strip_prefix("sha256:")?)))
 }
 
 fn count(record: &mut BuildHistoryRecord, messages: &[StatusResponse]) {

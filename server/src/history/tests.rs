@@ -148,3 +148,71 @@ fn a_build_that_was_given_up_is_recognised() {
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].error.as_ref().unwrap().message, "the client has gone: context canceled");
 }
+
+#[test]
+fn what_records_have_in_common_stays_for_as_long_as_one_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().to_owned());
+    let kind = "https://slsa.dev/provenance/v1".to_owned();
+    let made = Results { provenances: vec![(String::new(), kind, b"{}".to_vec())], ..Results::default() };
+    for name in ["one", "two"] {
+        history.begin(begun(name));
+        history.end(name, Ok(&HashMap::new()), &[], &made).unwrap();
+    }
+    let delete = |name: &str| {
+        let request =
+            UpdateBuildHistoryRequest { r#ref: name.to_owned(), delete: true, ..Default::default() };
+        history.update(&request).unwrap();
+    };
+    delete("one");
+    assert!(history.log("one").unwrap().is_none());
+    assert_eq!(history.log("two").unwrap(), Some(Vec::new()));
+    let statement = all(&history)[0].1.result.as_ref().unwrap().attestations[0].digest.clone();
+    assert_eq!(history.blob(&statement).unwrap().unwrap(), b"{}");
+    delete("two");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing of them is left");
+}
+
+#[test]
+fn what_is_forgotten_takes_no_log_from_what_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().to_owned());
+    for number in 0..=KEPT {
+        let name = format!("b{number}");
+        history.begin(begun(&name));
+        history.end(&name, Ok(&HashMap::new()), &[], &Results::default()).unwrap();
+    }
+    history.forget().unwrap();
+    assert!(history.log("b0").unwrap().is_none());
+    for number in 1..=KEPT {
+        assert_eq!(history.log(&format!("b{number}")).unwrap(), Some(Vec::new()), "{number}");
+    }
+}
+
+#[test]
+fn what_is_pinned_in_the_meantime_is_not_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().to_owned());
+    for number in 0..=KEPT {
+        let name = format!("b{number}");
+        history.begin(begun(&name));
+        history.end(&name, Ok(&HashMap::new()), &[], &Results::default()).unwrap();
+    }
+    let other = History::new(directory.path().to_owned());
+    let changing = other.change().unwrap();
+    std::thread::scope(|scope| {
+        let (begin, begun) = std::sync::mpsc::channel();
+        let history = &history;
+        let forgetting = scope.spawn(move || {
+            begin.send(()).unwrap();
+            history.forget()
+        });
+        begun.recv().unwrap();
+        let record = other.record("b0").unwrap().unwrap();
+        other.write(&BuildHistoryRecord { pinned: true, ..record }).unwrap();
+        drop(changing);
+        forgetting.join().unwrap().unwrap();
+    });
+    assert!(history.record("b0").unwrap().unwrap().pinned);
+    assert!(File::open(directory.path()).unwrap().try_lock().is_ok(), "nobody changes anything any more");
+}
