@@ -268,8 +268,10 @@ fn a_client_that_dies_while_it_sends_leaves_nothing() {
     assert_eq!(fs::read_dir(server.env.path("dir")).unwrap().count(), 51);
     let below = |path: PathBuf| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
     let own = below(server.env.root().join("contexts"));
-    let own = own.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("own-"));
-    let kept: Vec<PathBuf> = own.flat_map(below).collect();
+    let own: Vec<PathBuf> =
+        own.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("own-")).collect();
+    assert_eq!(own.len(), 1, "the output in a directory was made in the daemon's own: {own:?}");
+    let kept: Vec<PathBuf> = own.into_iter().flat_map(below).collect();
     assert!(kept.iter().all(|path| path.to_string_lossy().contains("/gone-")), "{kept:?}");
     let root = server.env.root().to_owned();
     let Server { env, daemon, .. } = server;
