@@ -56,6 +56,12 @@ pub enum DownloadError {
     Write(#[source] io::Error),
 }
 
+/// How a URL is written by what asks for it: a text may have a scheme, a host or a path that is read otherwise than it looks. Nothing
+/// if the text is no URL, and nothing is asked.
+pub fn plain_url(text: &str) -> Option<String> {
+    Url::parse(text).ok().map(String::from)
+}
+
 /// Downloads `url`, trying again after temporary failures.
 pub(crate) async fn download(
     shared: &Shared,

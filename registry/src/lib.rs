@@ -36,7 +36,7 @@ pub use document::{
     ConfigSummary, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST,
     Document, DocumentError, MAX_DOCUMENT, Manifest, ManifestOrIndex, is_index, is_manifest,
 };
-pub use download::{DownloadError, DownloadSink, Downloaded, Validators};
+pub use download::{DownloadError, DownloadSink, Downloaded, Validators, plain_url};
 pub use endpoint::registry_of;
 pub use error::{
     CertificateError, ConnectionError, LoginUse, RegistryDiagnostic, RegistryError, StatusError,

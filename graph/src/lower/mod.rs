@@ -44,7 +44,7 @@ use kiln_parser::{Checks, Diagnostic};
 pub use contexts::{ContextNameError, NamedContext, context_name};
 pub use options::LowerOptions;
 pub use outline::{Argument, Outline, Parameter, outline};
-pub use remote::source as remote_source;
+pub use remote::{is_scp_like, source as remote_source, unescaped};
 
 use crate::plan::{Plan, ResolveBase};
 use assembly::{Assembly, Lines};

@@ -114,17 +114,22 @@ fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// `user@host:path`, git's own short form.
 fn scp_like(word: &str) -> Result<Option<GitAddress>, String> {
-    let Some((user, rest)) = word.split_once('@') else { return Ok(None) };
-    let Some((host, path)) = rest.split_once(':') else { return Ok(None) };
+    if is_scp_like(word) { git(word).map(Some) } else { Ok(None) }
+}
+
+/// Whether a text is `user@host:path`, git's own short form of what SSH reaches.
+pub fn is_scp_like(text: &str) -> bool {
+    let bare = text.split(['?', '#']).next().unwrap_or(text);
+    let Some((user, (host, path))) =
+        bare.split_once('@').and_then(|(user, rest)| Some((user, rest.split_once(':')?)))
+    else {
+        return false;
+    };
     let is_name = |text: &str, also: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
     };
-    if !is_name(user, "-_") || !is_name(host, "-.") || path.is_empty() {
-        return Ok(None);
-    }
-    git(word).map(Some)
+    is_name(user, "-_") && is_name(host, "-.") && !path.is_empty() && !bare.contains("://")
 }
 
 /// What follows the path of a URL.
@@ -237,6 +242,11 @@ fn filename(bare: &str) -> String {
     }
 }
 
+/// A part of a URL with its percent escapes resolved.
+pub fn unescaped(text: &str) -> String {
+    decoded(text, false)
+}
+
 /// Percent escapes resolved; in a query a plus is a space.
 fn decoded(text: &str, is_query: bool) -> String {
     let mut bytes = Vec::with_capacity(text.len());
@@ -304,12 +314,22 @@ mod tests {
             "ssh://git@h/x",
             "git@github.com:moby/buildkit.git",
             "me@h:x",
+            "de-ploy_1@h.invalid:o/a.git#v1:a://b",
         ] {
             assert!(matches!(parse(git).unwrap(), Some(Remote::Git(_))), "{git}");
         }
-        for file in
-            ["x.git", "./https://h", "a@b", "a b@c:d", "@h:x", "file:///x.git", "dir/a@b:c", "://x", "a@b:"]
-        {
+        for file in [
+            "x.git",
+            "./https://h",
+            "a@b",
+            "a b@c:d",
+            "@h:x",
+            "file:///x.git",
+            "dir/a@b:c",
+            "://x",
+            "a@b:",
+            "a@b:c://d",
+        ] {
             assert_eq!(parse(file).unwrap(), None, "{file}");
         }
     }

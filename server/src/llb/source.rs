@@ -234,7 +234,7 @@ fn git(attributes: &Attributes<'_>, rest: &str) -> Result<Git, LlbError> {
             let known = GIT_SCHEMES.join(", ");
             return Err(attributes.about.wrong("identifier", format!("`{scheme}` is none of {known}")));
         }
-        None if remote.starts_with("git@") => remote.to_owned(),
+        None if kiln_graph::is_scp_like(remote) => remote.to_owned(),
         None => format!("https://{remote}"),
     };
     let subdir = subdir.trim_matches('/');

@@ -92,6 +92,7 @@ impl Policies {
 
     /// The source that the rules make of a source. Patterns may take a while.
     async fn ruled(&self, mut source: SourceOp) -> Result<SourceOp, Status> {
+        rules::sensible(&source).map_err(|error| told(&error))?;
         if self.rules.is_empty() && self.more.is_empty() {
             return Ok(source);
         }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use kiln_graph::redact;
 
 use super::rule::{Action, Rule};
+use super::source::{misleading, normal};
 use crate::api::control::sourcepolicy as wire;
 use crate::api::control::sourcepolicy::{AttrMatch, MatchType};
 use crate::api::pb::SourceOp;
@@ -146,12 +147,12 @@ impl Policy {
     }
 }
 
-/// Holds a source against the policies, and puts in its place what they say. Whether they say anything.
-pub(super) fn apply(policies: &[&Policy], source: &mut SourceOp) -> Result<bool, RuleError> {
+/// Holds a source against the policies, and puts in its place what they say.
+pub(super) fn apply(policies: &[&Policy], source: &mut SourceOp) -> Result<(), RuleError> {
     let original = source.identifier.clone();
-    let (mut changed, mut last) = (false, String::new());
+    let mut last = String::new();
     for _ in 0..ROUNDS {
-        sensible(&source.identifier)?;
+        sensible(source)?;
         let mut converted = false;
         for policy in policies {
             if matches!(policy.round(source, &mut last)?, Said::Converted) {
@@ -160,9 +161,8 @@ pub(super) fn apply(policies: &[&Policy], source: &mut SourceOp) -> Result<bool,
             }
         }
         if !converted {
-            return Ok(changed);
+            return Ok(());
         }
-        changed = true;
     }
     Err(RuleError::Endless { source_name: redact(&original), rule: last })
 }
@@ -178,8 +178,10 @@ fn bounded(what: &'static str, count: usize, most: usize) -> Result<(), RuleErro
     if count > most { Err(RuleError::TooMany { what, count, most }) } else { Ok(()) }
 }
 
-/// Some who read a name leave out what cannot be seen of it: the rules would be about another one.
-fn sensible(identifier: &str) -> Result<(), RuleError> {
+/// Some who read a name leave out what cannot be seen of it, or take it for another one: the rules would be about something else than
+/// what is used.
+pub(super) fn sensible(source: &SourceOp) -> Result<(), RuleError> {
+    let identifier = source.identifier.as_str();
     let wrong = |detail: &str| {
         let source_name = redact(&identifier.chars().take(100).collect::<String>());
         Err(RuleError::Source { source_name, detail: detail.to_owned() })
@@ -189,6 +191,9 @@ fn sensible(identifier: &str) -> Result<(), RuleError> {
     }
     if identifier.chars().any(char::is_control) {
         return wrong("there are control characters in its name");
+    }
+    if let Some(detail) = misleading(&normal(source).identifier) {
+        return wrong(&detail);
     }
     Ok(())
 }

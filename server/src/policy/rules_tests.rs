@@ -54,7 +54,9 @@ fn judged(
     let policies: Vec<Policy> = policies.into_iter().map(|rules| read(rules).unwrap()).collect();
     let mut source = SourceOp { identifier: identifier.to_owned(), attrs: map(attrs) };
     let policies: Vec<&Policy> = policies.iter().collect();
-    apply(&policies, &mut source).map(|changed| (changed, source))
+    let original = source.clone();
+    apply(&policies, &mut source)?;
+    Ok((source != original, source))
 }
 
 fn named(rules: Vec<WireRule>, identifier: &str) -> Result<String, RuleError> {
@@ -241,8 +243,16 @@ fn rules_that_cannot_be_applied_are_named() {
 
 #[test]
 fn names_that_are_read_in_two_ways_are_refused() {
-    for identifier in ["https://h.example/a\nb", &"a".repeat(LONGEST_IDENTIFIER + 1)] {
+    for identifier in [
+        "https://h.example/a\nb",
+        &"a".repeat(LONGEST_IDENTIFIER + 1),
+        "HTTP://h.example/a",
+        "http:///h.example/a",
+        "git://H.example/a.git",
+    ] {
         assert!(matches!(named(vec![allow("*")], identifier), Err(RuleError::Source { .. })));
+        let put = vec![convert(MatchType::Exact, "local://a", identifier)];
+        assert!(matches!(named(put, "local://a"), Err(RuleError::Source { .. })), "{identifier}");
     }
 }
 

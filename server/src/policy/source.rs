@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use kiln_graph::op::{Git, Http, Source};
-use kiln_registry::Reference;
+use kiln_graph::{is_scp_like, redact, unescaped};
+use kiln_registry::{Reference, plain_url};
 
 use crate::api::pb::SourceOp;
 
@@ -78,10 +79,13 @@ fn repository(git: &Git) -> SourceOp {
 
 /// `host/path` of a repository, which is the same however it is reached.
 fn place(remote: &str) -> String {
-    let (host, path) = match remote.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').unwrap_or((rest, "")),
+    let (host, path) = if let Some((_, rest)) = remote.split_once("://") {
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        (host, unescaped(path))
+    } else {
         // git's own short form.
-        None => remote.split_once(':').unwrap_or((remote, "")),
+        let (host, path) = remote.split_once(':').unwrap_or((remote, ""));
+        (host, path.to_owned())
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let mut parts: Vec<&str> = Vec::new();
@@ -92,7 +96,58 @@ fn place(remote: &str) -> String {
             part => parts.push(part),
         }
     }
-    format!("{host}/{}", parts.join("/"))
+    // What else would end the path, or be another text when it is read again.
+    let path = parts.join("/").replace('%', "%25").replace('#', "%23").replace('?', "%3F");
+    format!("{host}/{path}")
+}
+
+/// Why a file or a repository is not judged by its name: what is fetched has another one. Servers are reached under names that are
+/// written in several ways, and rules speak of one.
+pub(super) fn misleading(identifier: &str) -> Option<String> {
+    if let Some(repository) = repository_of(identifier) {
+        let host = repository.split('/').next().unwrap_or(repository);
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
+        let is_plain = !host.is_empty() && host.bytes().all(is_plain) && !is_rooted(host);
+        return (!is_plain).then(|| {
+            let meant = "in lower case, with letters, digits, `-`, `_` and `.` alone, and no `.` at its end";
+            format!("its host {host:?} is to be written {meant}")
+        });
+    }
+    let asked =
+        plain_url(identifier).filter(|url| url.starts_with("http://") || url.starts_with("https://"))?;
+    let (written, read) = (UrlParts::of(identifier), UrlParts::of(&asked));
+    if is_rooted(read.host()) {
+        return Some("its host is to be written without a `.` at its end".to_owned());
+    }
+    (written != read).then(|| format!("what is asked for is to be written {}", redact(&asked)))
+}
+
+/// Whether a host is written with the root of all names, which is the same host.
+fn is_rooted(host: &str) -> bool {
+    host.split(':').next().is_some_and(|name| name.ends_with('.'))
+}
+
+/// What of a URL says where a file is.
+#[derive(Debug, PartialEq, Eq)]
+struct UrlParts<'t> {
+    scheme: &'t str,
+    authority: &'t str,
+    path: String,
+}
+
+impl<'t> UrlParts<'t> {
+    fn of(url: &'t str) -> Self {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let path = rest.split(['?', '#']).next().unwrap_or_default();
+        // Escapes differ in what has to be escaped alone.
+        Self { scheme, authority, path: unescaped(if path.is_empty() { "/" } else { path }) }
+    }
+
+    fn host(&self) -> &'t str {
+        self.authority.rsplit('@').next().unwrap_or(self.authority)
+    }
 }
 
 /// The repository of an identifier, if it is one's.
@@ -113,7 +168,7 @@ pub(super) fn normal(source: &SourceOp) -> SourceOp {
         let fragment = &source.identifier[GIT.len() + repository.len()..];
         let url = source.attrs.get(GIT_URL).filter(|url| !url.is_empty()).map(String::as_str);
         let fetched = url.unwrap_or(repository);
-        let is_whole = fetched.contains("://") || fetched.starts_with("git@");
+        let is_whole = fetched.contains("://") || is_scp_like(fetched);
         let fetched = if is_whole { place(fetched) } else { place(&format!("https://{fetched}")) };
         source.identifier = format!("{GIT}{fetched}{fragment}");
     }
@@ -132,6 +187,10 @@ mod tests {
             ("https://h.example/a.git", "git://h.example/a.git"),
             ("https://h.example/x/../a.git", "git://h.example/a.git"),
             ("git@h.example:o/a.git", "git://h.example/o/a.git"),
+            ("deploy@h.example:o/a.git", "git://h.example/o/a.git"),
+            ("deploy@h.example:%6f/a.git", "git://h.example/%256f/a.git"),
+            ("https://h.example/%6F/a%2egit/x.git", "git://h.example/o/a.git/x.git"),
+            ("https://h.example/x%2f%2e%2E/a%23%3f%25.git", "git://h.example/a%23%3F%25.git"),
             ("ssh://git@h.example:22/a.git", "git://h.example:22/a.git"),
             ("https://h.example/a.tar", "https://h.example/a.tar"),
         ] {
@@ -158,9 +217,58 @@ mod tests {
             ("git://https://h.example/a.git#r", "", "git://h.example/a.git#r"),
             ("git://said.example/a.git#r", "https://fetched.example/b.git", "git://fetched.example/b.git#r"),
             ("git://x#r", "git@h.example:a.git", "git://h.example/a.git#r"),
+            ("git://x#r", "deploy@h.example:o/a.git", "git://h.example/o/a.git#r"),
+            ("git://deploy@h.example:o/a.git", "", "git://h.example/o/a.git"),
+            ("git://h.example/%6f/a.git", "", "git://h.example/o/a.git"),
+            ("git://h.example/%256f/a.git", "", "git://h.example/%256f/a.git"),
             ("local://a", "", "local://a"),
         ] {
             assert_eq!(of(identifier, url), expected, "{identifier} {url}");
         }
+    }
+
+    #[test]
+    fn what_is_fetched_under_another_name_is_not_judged() {
+        for plain in [
+            "http://127.0.0.1:18999/x",
+            "https://h.example",
+            "https://h.example?q=a b",
+            "https://u:p@h.example/a%20b/c d/é/{x}?a=../b#/../c",
+            "https://h.example/100%/..a/%zz",
+            "http://[::1]:8080/x",
+            "git://h.example/A.git#R",
+            "git://h.example:22/a.git",
+            "git://[::1]/a.git",
+            "docker-image://H/../x",
+            "local://HTTP://x",
+        ] {
+            assert_eq!(misleading(plain), None, "{plain}");
+        }
+        for (odd, meant) in [
+            ("HTTP://127.0.0.1:18999/x", "http://127.0.0.1:18999/x"),
+            ("http:///127.0.0.1:18999/x", "http://127.0.0.1:18999/x"),
+            ("http://\\127.0.0.1/x", "http://127.0.0.1/x"),
+            ("https://H.example/x", "https://h.example/x"),
+            ("https://%68.example/x", "https://h.example/x"),
+            ("http://2130706433/x", "http://127.0.0.1/x"),
+            ("http://h.example:80/x", "http://h.example/x"),
+            ("https://h.example/a/../x", "https://h.example/x"),
+            ("https://h.example/a/%2e%2E/x", "https://h.example/x"),
+            ("https://h.example/a\\..\\x", "https://h.example/x"),
+            ("https://h.example/./x", "https://h.example/x"),
+            ("https://h.example/x ", "https://h.example/x"),
+            ("https://h.example./x", "without a `.`"),
+            ("https://h.example.:8443/x", "without a `.`"),
+            ("git:///h.example/a.git", "lower case"),
+            ("git://H.example/a.git", "lower case"),
+            ("git://%68.example/a.git", "lower case"),
+            ("git://h.example\\/a.git", "lower case"),
+            ("git://h.example./a.git", "no `.` at its end"),
+        ] {
+            let said = misleading(odd);
+            assert!(said.as_deref().is_some_and(|said| said.contains(meant)), "{odd}: {said:?}");
+        }
+        let said = misleading("HTTPS://u:secret@h.example/x").unwrap();
+        assert!(!said.contains("secret"), "{said}");
     }
 }

@@ -144,6 +144,18 @@ async fn what_is_denied_is_not_fetched() {
         (vec![deny("http://*")], ADD, &[], &url),
         (vec![deny("http://*")], "FROM scratch\nCOPY . /\n", &remote, &url),
         (vec![deny("git://*")], "FROM scratch\nADD git://h.invalid/a.git /\n", &[], "git://h.invalid/a.git"),
+        (
+            vec![deny("git://h.invalid/a.git")],
+            "FROM scratch\nADD https://h.invalid/%61.git /\n",
+            &[],
+            "git://h.invalid/a.git",
+        ),
+        (
+            vec![deny("git://h.invalid/*")],
+            "FROM scratch\nADD deploy@h.invalid:a.git /\n",
+            &[],
+            "git://h.invalid/a.git",
+        ),
         (vec![deny("local://dockerfile")], "FROM scratch\n", &[], "local://dockerfile"),
         (vec![deny("local://context")], "FROM scratch\nCOPY . /\n", &[], "local://context"),
         (vec![deny("local://context")], "FROM scratch\nCOPY --from=x . /\n", &local, "local://context"),
@@ -258,6 +270,12 @@ async fn what_cannot_be_done_is_named() {
         (vec![convert(&image, "", &[("image.unknown", "1")])], FROM, "image.unknown"),
         (vec![convert(&image, "", &[("image.resolvemode", "pull")])], FROM, "sets image.resolvemode"),
         (vec![convert(&url, "", &[("http.perm", "0777")])], ADD, "mode and owner"),
+        (
+            vec![deny("http://*")],
+            "FROM scratch\nADD HTTP://127.0.0.1/x /\n",
+            "to be written http://127.0.0.1/x",
+        ),
+        (vec![deny("git://h*")], "FROM scratch\nADD https:///h/a.git /\n", "its host \"\" is to be written"),
         (
             vec![convert(git, "git://h.invalid/b.git", &[])],
             "FROM scratch\nADD git://h.invalid/a.git /\n",

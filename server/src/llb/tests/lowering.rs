@@ -61,6 +61,9 @@ fn sources() {
     let attributes =
         [("git.fullurl", "https://h.example/r.git"), ("git.keepgitdir", "true"), ("git.mtime", "commit")];
     alone("git", source("git://h.example/r.git#main:sub/dir", &attributes));
+    let attributes = [("git.fullurl", "deploy@h.example:o/r.git"), ("git.checksum", "0123456")];
+    alone("git_short", source("git://h.example/o/r.git", &attributes));
+    alone("git_short_name", source("git://deploy@h.example:o/r.git", &attributes[1..]));
     let attributes = [
         ("local.session", "s1"),
         ("local.includepattern", "[\"a\",\"b/*\"]"),
