@@ -56,6 +56,7 @@ impl Parts {
     pub(super) fn of(build: &Build, outcome: Outcome) -> Self {
         let named = outcome.images.into_iter().map(|(platform, solved)| {
             let def = Some(llb::definition_of(&solved));
+            build.making.give(&solved.record);
             (platform, Ref { id: build.keep(Arc::new(Held::solved(solved))), def })
         });
         Self { named: named.collect(), metadata: outcome.metadata }

@@ -38,20 +38,39 @@ type Key = (String, Vec<DiffId>);
 /// Results that are remembered for builds that begin with them.
 const REMEMBERED: usize = 256;
 
+/// Results given to clients whose ids are remembered.
+const GIVEN: usize = 4096;
+
 /// What results of other builds were made of, by their ids: a client may begin another build with one. The newest are kept.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(Mutex<VecDeque<(String, Capture)>>);
+pub(crate) struct Remembered {
+    captures: Mutex<VecDeque<(String, Capture)>>,
+    /// The ids of those that clients were given to begin builds with.
+    given: Mutex<VecDeque<String>>,
+}
 
 impl Remembered {
     fn note(&self, record: &ImageRecord, capture: &Capture) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
         all.push_front((record.id.to_string(), capture.clone()));
         all.truncate(REMEMBERED);
     }
 
+    fn give(&self, id: String) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.retain(|known| *known != id);
+        given.push_front(id);
+        given.truncate(GIVEN);
+    }
+
+    /// Whether a client was given the image of that id as the result of its build. Of what was given long ago nothing is known.
+    pub(crate) fn gave(&self, id: &str) -> bool {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|known| known == id)
+    }
+
     fn of(&self, reference: &str) -> Option<Capture> {
         let id = crate::llb::result_id(reference)?;
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().find(|(known, _)| *known == id).map(|(_, capture)| capture.clone())
     }
 }
@@ -98,6 +117,13 @@ impl Making {
         }
         let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(key(record)).or_insert(made);
+    }
+
+    /// Notes that the client is given a result, which it may begin other builds with.
+    pub(crate) fn give(&self, record: &ImageRecord) {
+        if let Some(remembered) = self.remembered.get() {
+            remembered.give(record.id.to_string());
+        }
     }
 
     /// How an image was made, with what went into it from other parts of the build: whatever is none of its results.
@@ -151,4 +177,22 @@ impl Making {
 
 fn key(record: &ImageRecord) -> Key {
     (record.platform.clone(), record.layers.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_is_known_for_a_while() {
+        let remembered = Remembered::default();
+        for number in 0..=GIVEN {
+            remembered.give(format!("sha256:{number:064x}"));
+            // What is given again counts once, and is not the oldest any more.
+            remembered.give(format!("sha256:{:064x}", 1));
+        }
+        let gave = |number: usize| remembered.gave(&format!("sha256:{number:064x}"));
+        assert!(!gave(0) && gave(1) && gave(2) && gave(GIVEN) && !gave(GIVEN + 1));
+        assert!(!remembered.gave("sha256:") && !remembered.gave("sha256:00"));
+    }
 }

@@ -13,7 +13,7 @@ use tonic::Status;
 use super::bases::Converted;
 use super::dockerfile::Work;
 use super::elsewhere::{self, Main};
-use super::load::{MainContext, Names};
+use super::load::Names;
 use crate::build::Build;
 use crate::llb;
 use crate::policy::{self, Policies};
@@ -131,18 +131,20 @@ impl Work<'_> {
         match source {
             Source::Image { .. } => Ok(image_used(source, images, shown)),
             Source::Http(_) | Source::Git(_) => {
-                let other = elsewhere_judged(judge, platform, source).await?;
-                Ok(other.map(|other| {
-                    let name = remote_name(shown, source, &other);
-                    (other, name)
-                }))
+                let Some(other) = elsewhere_judged(judge, platform, source).await? else { return Ok(None) };
+                if filename(source) != filename(&other) {
+                    return Err(Status::unimplemented(format!(
+                        "source {:?}: the policy sets http.filename, which is not done for this source of a Dockerfile",
+                        url(source).unwrap_or_default()
+                    )));
+                }
+                let name = remote_name(shown, source, &other);
+                Ok(Some((other, name)))
             }
             Source::Context { name, .. } => {
-                match self.named.directories.get(name) {
-                    Some(directory) => local(judge, directory).await?,
-                    // The main context was judged before it was read.
-                    None if matches!(self.context, MainContext::Client | MainContext::Fetched(_)) => {}
-                    None => local(judge, name).await?,
+                // Any other is the main context, which was judged before it was read.
+                if let Some(directory) = self.named.directories.get(name) {
+                    local(judge, directory).await?;
                 }
                 Ok(None)
             }
@@ -183,13 +185,25 @@ fn image_name(shown: &str, (reference, digest): (&str, Option<&str>), used: &str
     }
 }
 
-/// How a step is shown that fetches something else.
-fn remote_name(shown: &str, source: &Source, other: &Source) -> String {
-    let url = |source: &Source| match source {
+/// What a file is called, which the instruction that fetches it goes by.
+fn filename(source: &Source) -> Option<&str> {
+    match source {
+        Source::Http(http) => Some(&http.filename),
+        _ => None,
+    }
+}
+
+/// Where something is fetched from, as people may see it.
+fn url(source: &Source) -> Option<String> {
+    match source {
         Source::Http(http) => Some(kiln_graph::redact(&http.url)),
         Source::Git(git) => Some(kiln_graph::redact(&git.remote)),
         _ => None,
-    };
+    }
+}
+
+/// How a step is shown that fetches something else.
+fn remote_name(shown: &str, source: &Source, other: &Source) -> String {
     match (url(source), url(other)) {
         (Some(from), Some(to)) => shown.replacen(&from, &to, 1),
         _ => shown.to_owned(),

@@ -14,9 +14,10 @@ use super::definition::digest;
 use super::solve::result_of;
 use crate::api::pb;
 use crate::build::{Build, Solved};
+use crate::export::made::Remembered;
 use crate::failure::told;
 use crate::frontend::dockerfile::CONFIG;
-use crate::policy::Policies;
+use crate::policy::{IMAGE, Policies};
 use crate::server::Server;
 
 /// What attributes that name a context begin with, and those that say what an input is configured with.
@@ -32,10 +33,13 @@ const NOWHERE: &str = "kiln.invalid/input";
 /// What stands for results of this daemon in the definitions that their clients are given; their ids follow.
 const RESULT: &str = "kiln.invalid/result/";
 
+/// How many hexadecimal digits an id has.
+const ID_DIGITS: usize = 64;
+
 /// A graph whose result is this one, for clients that give it to other builds.
 pub(crate) fn definition_of(solved: &Solved) -> pb::Definition {
     let id = solved.record.id.to_string();
-    let identifier = format!("docker-image://{RESULT}{}", id.trim_start_matches("sha256:"));
+    let identifier = format!("{IMAGE}{RESULT}{}", id.trim_start_matches("sha256:"));
     let source = pb::SourceOp { identifier, ..pb::SourceOp::default() };
     let platform = Some(crate::control::platform(&solved.record.platform));
     let op = pb::Op { op: Some(pb::op::Op::Source(source)), platform, ..pb::Op::default() }.encode_to_vec();
@@ -46,14 +50,22 @@ pub(crate) fn definition_of(solved: &Solved) -> pb::Definition {
     pb::Definition { def: vec![op, end], metadata, source: None }
 }
 
-/// Whether a source is such a result.
-pub(super) fn is_result(identifier: &str) -> bool {
-    identifier.strip_prefix("docker-image://").is_some_and(|reference| reference.starts_with(RESULT))
+/// Whether a source is the result of a build that a client was given it by.
+pub(super) fn is_given(given: &Remembered, identifier: &str) -> bool {
+    let id = identifier.strip_prefix(IMAGE).and_then(result_id);
+    id.is_some_and(|id| given.gave(&id))
 }
 
-/// The id of the image that such a definition speaks of.
+/// Whether a reference is called like a result, and is none's.
+pub(super) fn is_broken(reference: &str) -> bool {
+    reference.starts_with(RESULT) && result_id(reference).is_none()
+}
+
+/// The id of the image that such a definition speaks of: the whole of it, for its beginning is that of other images, too.
 pub(crate) fn result_id(reference: &str) -> Option<String> {
-    Some(format!("sha256:{}", reference.strip_prefix(RESULT)?))
+    let id = reference.strip_prefix(RESULT)?;
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (id.len() == ID_DIGITS && id.bytes().all(is_digit)).then(|| format!("sha256:{id}"))
 }
 
 /// The attributes with images in place of inputs, which the build knows from then on.
@@ -84,7 +96,7 @@ pub(crate) async fn as_images(
             images.insert(input.clone(), reference);
         }
         if let Some(reference) = images.get(&input) {
-            attributes.insert(key, format!("docker-image://{reference}"));
+            attributes.insert(key, format!("{IMAGE}{reference}"));
         }
     }
     Ok(attributes)
@@ -119,4 +131,25 @@ pub(crate) fn configured(
     let config = images.config(&record).map_err(|error| told(Code::Internal, &error))?;
     let config = serde_json::to_vec(&config).map_err(|error| told(Code::Internal, &error))?;
     Ok(Arc::new(Solved { record, config }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_named_by_whole_ids() {
+        let id = "0123456789abcdef".repeat(4);
+        assert_eq!(result_id(&format!("{RESULT}{id}")), Some(format!("sha256:{id}")));
+        for other in
+            ["", "012345", &id[1..], &format!("{id}0"), &id.to_uppercase(), &format!("{}:x", &id[2..])]
+        {
+            let reference = format!("{RESULT}{other}");
+            assert!(result_id(&reference).is_none() && is_broken(&reference), "{reference}");
+            assert!(!is_given(&Remembered::default(), &format!("{IMAGE}{reference}")), "{reference}");
+        }
+        assert!(result_id(&format!("kiln.invalid/input/{id}")).is_none());
+        assert!(!is_given(&Remembered::default(), &format!("{IMAGE}{RESULT}{id}")));
+        assert!(!is_broken("kiln.invalid/input/0") && !is_broken(&format!("{RESULT}{id}")));
+    }
 }

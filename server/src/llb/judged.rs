@@ -4,7 +4,7 @@
 use kiln_graph::op::{Op, Source};
 use tonic::Status;
 
-use super::inputs::is_result;
+use super::inputs::is_given;
 use super::resolve::alone;
 use super::solve::Work;
 use super::{Definition, Layouts, LlbError, lower};
@@ -18,8 +18,8 @@ impl Work<'_> {
         }
         for (_, op) in &mut definition.ops {
             let Some(pb::op::Op::Source(source)) = &mut op.op else { continue };
-            // What this daemon made itself was asked about when it was made.
-            if is_result(&source.identifier) {
+            // What a client was given as a result was held against the policies of the build that made it.
+            if is_given(&self.server.made, &source.identifier) {
                 continue;
             }
             let platform =

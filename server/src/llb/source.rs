@@ -9,6 +9,7 @@ use kiln_graph::{VertexId, redact};
 
 use super::LlbError;
 use super::definition::digest;
+use super::inputs::is_broken;
 use super::lower::{About, Local, Lowering};
 use crate::api::pb;
 
@@ -183,6 +184,11 @@ pub(super) fn client_layout(op: &pb::SourceOp) -> Option<ClientLayout> {
 fn image(about: &About<'_>, reference: &str, checksum: Option<&str>) -> Result<Source, LlbError> {
     if reference.is_empty() {
         return Err(about.wrong("identifier", "it names no image"));
+    }
+    if is_broken(reference) {
+        let detail =
+            format!("`{reference}` is no result of a build: its name ends with 64 hexadecimal digits");
+        return Err(about.wrong("identifier", detail));
     }
     let reference = match checksum {
         Some(digest) if !reference.contains('@') => format!("{reference}@{digest}"),

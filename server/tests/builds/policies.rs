@@ -11,10 +11,12 @@ use kiln_server::api::control::sourcepolicy::{
     AttrConstraint, AttrMatch, MatchType, Policy, PolicyAction, Rule, Selector, Update,
 };
 use kiln_server::api::gateway::llb_bridge_client::LlbBridgeClient;
+use kiln_server::api::gateway::result::Result as Refs;
 use kiln_server::api::gateway::{
-    ResolveImageConfigRequest, ResolveSourceMetaRequest, ReturnRequest, SolveRequest as SolveMessage,
+    Ref, ResolveImageConfigRequest, ResolveSourceMetaRequest, ReturnRequest, SolveRequest as SolveMessage,
 };
 use kiln_server::api::pb;
+use prost::Message as _;
 use tempfile::TempDir;
 use tonic::{Request, Status};
 
@@ -270,6 +272,7 @@ async fn what_cannot_be_done_is_named() {
         (vec![convert(&image, "", &[("image.unknown", "1")])], FROM, "image.unknown"),
         (vec![convert(&image, "", &[("image.resolvemode", "pull")])], FROM, "sets image.resolvemode"),
         (vec![convert(&url, "", &[("http.perm", "0777")])], ADD, "mode and owner"),
+        (vec![convert(&url, "", &[("http.filename", "x")])], ADD, "the policy sets http.filename"),
         (
             vec![deny("http://*")],
             "FROM scratch\nADD HTTP://127.0.0.1/x /\n",
@@ -382,6 +385,62 @@ async fn questions_and_parts_of_a_build_are_judged() {
     };
     let (done, ()) = tokio::join!(world.daemon.solve(&world.offer, request), driven);
     assert_eq!(came(done), files(&[("which", "b")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_was_given_is_not_judged_again() {
+    let world = World::new().await;
+    write(world.dir.path(), "Dockerfile", &ADD.replace("$W", &world.web.url("")));
+    let build = "given".to_owned();
+    let request = SolveRequest { r#ref: build.clone(), ..request(Vec::new()) };
+    let driven = async {
+        let mut client = LlbBridgeClient::new(world.daemon.connect().await);
+        let part = SolveMessage {
+            frontend: "dockerfile.v0".to_owned(),
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            ..SolveMessage::default()
+        };
+        let solved = client.solve(about(&build, part)).await.unwrap().into_inner();
+        let result = solved.result.clone().unwrap().result;
+        let Some(Refs::Ref(Ref { def: Some(definition), .. })) = result else { panic!("{result:?}") };
+        let returned = ReturnRequest { result: solved.result, error: None };
+        client.r#return(about(&build, returned)).await.unwrap();
+        definition
+    };
+    let (done, definition) = tokio::join!(world.daemon.solve(&world.offer, request), driven);
+    assert_eq!(came(done), files(&[("a", "file a")]));
+    let op = pb::Op::decode(definition.def[0].as_slice()).unwrap();
+    let Some(pb::op::Op::Source(pb::SourceOp { identifier, .. })) = op.op else { panic!("{op:?}") };
+    let (prefix, id) = identifier.split_at(identifier.len() - 64);
+    let begun = async |identifier: &str, rules| {
+        let mut graph = Graph::default();
+        let result = graph.source(identifier);
+        came(world.graph(rules, &graph, &result).await)
+    };
+    assert_eq!(begun(&identifier, vec![deny("*")]).await, files(&[("a", "file a")]));
+    // The beginning of an id is none, and neither is one that no client was given.
+    for rules in [vec![deny("*")], Vec::new()] {
+        let said = begun(&format!("{prefix}{}", &id[..6]), rules).await.unwrap_err();
+        assert!(said.contains("denied by policy") || said.contains("64 hexadecimal digits"), "{said}");
+    }
+    let unknown = format!("{prefix}{}", "0".repeat(64));
+    assert!(begun(&unknown, vec![deny("*")]).await.unwrap_err().contains("denied by policy"));
+    assert!(begun(&unknown, Vec::new()).await.unwrap_err().contains("no such image"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dockerfile_by_url_has_no_directory_that_is_judged() {
+    let world = World::new().await;
+    world.web.serve(
+        "/Dockerfile",
+        [Page::new("FROM scratch\nCOPY . /\nADD $W/a /\n".replace("$W", &world.web.url("")))],
+    );
+    let url = world.web.url("/Dockerfile");
+    let done = world.dockerfile_with(vec![deny("local://*")], "", &[("context", url.as_str())]).await;
+    assert_eq!(came(done), files(&[("a", "file a")]));
+    let done = world.dockerfile_with(vec![deny(&url)], "", &[("context", url.as_str())]).await;
+    assert!(came(done).unwrap_err().contains(&format!("source {url:?} denied by policy")));
 }
 
 /// A call's message, with the build that it is about.

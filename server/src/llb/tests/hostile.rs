@@ -147,6 +147,7 @@ fn sources_without_sense_are_refused() {
         (source("https://x/y", &[("http.header.accept", "x")]), "http.header.accept"),
         (source("https://x/y", &[("http.filename", "../y")]), "not the name of a file"),
         (source("git://x/y#:../..", &[]), "leads out"),
+        (source("docker-image://kiln.invalid/result/012345", &[]), "64 hexadecimal digits"),
         (source("git://x/y", &[("git.fullurl", "file:///srv/r")]), "`file`"),
         (source("git://x/y", &[("git.fullurl", "ext::sh -c x://")]), "ext::sh"),
         (source("local://x", &[("local.includepattern", "{")]), "local.includepattern"),
