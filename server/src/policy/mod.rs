@@ -33,9 +33,7 @@ pub(crate) const CAPABILITIES: &[&str] = &["source.policy", "source.policy.sessi
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Policies {
     /// Those that deny and convert by rules; all of them have to agree.
-    rules: Arc<[Policy]>,
-    /// More of them, that came with a part of the build.
-    more: Arc<[Policy]>,
+    rules: Arc<[Arc<Policy>]>,
     /// The session that is asked.
     session: Option<Arc<str>>,
 }
@@ -44,11 +42,7 @@ impl Policies {
     /// Those of a build.
     pub(crate) async fn read(rules: Option<sourcepolicy::Policy>, session: &str) -> Result<Self, Status> {
         let session = Some(session).filter(|id| !id.is_empty()).map(Arc::from);
-        let rules = match rules {
-            Some(rules) => compiled(vec![rules]).await?,
-            None => Arc::default(),
-        };
-        Ok(Self { rules, session, ..Self::default() })
+        Self { session, ..Self::default() }.and(rules.into_iter().collect()).await
     }
 
     /// These, and those that come with a part of the build.
@@ -56,12 +50,14 @@ impl Policies {
         if more.is_empty() {
             return Ok(self.clone());
         }
-        Ok(Self { more: compiled(more).await?, ..self.clone() })
+        let known = Arc::clone(&self.rules);
+        let rules = beside(move || rules::read_all(&known, &more).map_err(|error| told(&error))).await?;
+        Ok(Self { rules, session: self.session.clone() })
     }
 
     /// Whether nothing is said of any source.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.more.is_empty() && self.session.is_none()
+        self.rules.is_empty() && self.session.is_none()
     }
 
     /// The source that is to be used in the place of this one, if it is another. What is not allowed is the error.
@@ -93,13 +89,12 @@ impl Policies {
     /// The source that the rules make of a source. Patterns may take a while.
     async fn ruled(&self, mut source: SourceOp) -> Result<SourceOp, Status> {
         rules::sensible(&source).map_err(|error| told(&error))?;
-        if self.rules.is_empty() && self.more.is_empty() {
+        if self.rules.is_empty() {
             return Ok(source);
         }
-        let policies = self.clone();
+        let policies = Arc::clone(&self.rules);
         beside(move || {
-            let all: Vec<&Policy> = policies.rules.iter().chain(policies.more.iter()).collect();
-            rules::apply(&all, &mut source).map_err(|error| told(&error))?;
+            rules::apply(&policies, &mut source).map_err(|error| told(&error))?;
             Ok(source)
         })
         .await
@@ -121,7 +116,7 @@ impl Policies {
 
     /// Refuses rules that depend on attributes whose names begin so: the source is named without them.
     pub(crate) fn refuse_constraints(&self, prefix: &str) -> Result<(), Status> {
-        let found = self.rules.iter().chain(self.more.iter()).find_map(|policy| policy.constraining(prefix));
+        let found = self.rules.iter().find_map(|policy| policy.constraining(prefix));
         found.map_or(Ok(()), |rule| {
             Err(Status::unimplemented(format!(
                 "source policy: {rule}: attributes `{prefix}…` of sources of a Dockerfile are not known; match by others"
@@ -149,10 +144,6 @@ pub(crate) fn replaced(source: &SourceOp, other: &SourceOp) -> Status {
     Status::unimplemented(format!(
         "source {source:?}: the policy {what}, which is not done for this source of a Dockerfile"
     ))
-}
-
-async fn compiled(messages: Vec<sourcepolicy::Policy>) -> Result<Arc<[Policy]>, Status> {
-    beside(move || rules::read_all(&messages).map(Arc::from).map_err(|error| told(&error))).await
 }
 
 fn told(error: &RuleError) -> Status {
@@ -228,5 +219,26 @@ mod tests {
         }
         assert!(Policies::read(version(2), "").await.is_err());
         assert!(!Policies::read(None, "id").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn policies_of_parts_are_added() {
+        let denying = |identifier: &str| {
+            let selector = sourcepolicy::Selector {
+                identifier: identifier.to_owned(),
+                ..sourcepolicy::Selector::default()
+            };
+            let action = sourcepolicy::PolicyAction::Deny.into();
+            let rule = sourcepolicy::Rule { action, selector: Some(selector), updates: None };
+            sourcepolicy::Policy { version: 1, rules: vec![rule] }
+        };
+        let mut policies = Policies::read(Some(denying("local://a")), "id").await.unwrap();
+        for name in ["local://b", "local://c"] {
+            policies = policies.and(vec![denying(name)]).await.unwrap();
+        }
+        for (name, denied) in [("a", true), ("b", true), ("c", true), ("d", false)] {
+            assert_eq!(policies.ruled(local(name)).await.is_err(), denied, "{name}");
+        }
+        assert_eq!(policies.and(Vec::new()).await.unwrap().session.as_deref(), Some("id"));
     }
 }

@@ -4,6 +4,7 @@
 //! something else in the source's place ends the round, and the new source is looked at from the first rule of the first policy.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kiln_graph::redact;
 
@@ -16,13 +17,13 @@ use crate::api::pb::SourceOp;
 /// The newest version of policies that is known.
 const VERSION: i64 = 1;
 
-/// Most policies that come together.
+/// Most policies that a source is held against.
 const MOST_POLICIES: usize = 16;
 
 /// Most rules of a policy.
 const MOST_RULES: usize = 10_000;
 
-/// Most expressions of a policy: each takes memory.
+/// Most expressions of all policies together: each takes memory.
 const MOST_EXPRESSIONS: usize = 500;
 
 /// How often one source is looked at: BuildKit's number.
@@ -90,6 +91,8 @@ pub(crate) enum RuleError {
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
     rules: Vec<Rule>,
+    /// How many expressions they have.
+    expressions: usize,
 }
 
 /// What the rules of one policy say of a source.
@@ -99,8 +102,8 @@ enum Said {
 }
 
 impl Policy {
-    /// Reads a policy; what of it could not be applied is the error.
-    fn read(message: &wire::Policy) -> Result<Self, RuleError> {
+    /// Reads a policy that comes with others, which have as many expressions; what of it could not be applied is the error.
+    fn read(message: &wire::Policy, others: usize) -> Result<Self, RuleError> {
         if !(0..=VERSION).contains(&message.version) {
             return Err(RuleError::Version { version: message.version });
         }
@@ -109,10 +112,11 @@ impl Policy {
         let expressions = selectors().filter(|selector| selector.match_type() == MatchType::Regex).count();
         let conditions = selectors().flat_map(|selector| &selector.constraints);
         let conditions = conditions.filter(|constraint| constraint.condition() == AttrMatch::Matches).count();
-        bounded("regular expressions", expressions + conditions, MOST_EXPRESSIONS)?;
+        let expressions = expressions + conditions;
+        bounded("regular expressions", others + expressions, MOST_EXPRESSIONS)?;
         let rules = message.rules.iter().enumerate();
         let rules = rules.map(|(index, rule)| Rule::read(index + 1, rule)).collect::<Result<_, _>>()?;
-        Ok(Self { rules })
+        Ok(Self { rules, expressions })
     }
 
     /// The first rule that depends on an attribute whose name begins so.
@@ -148,7 +152,7 @@ impl Policy {
 }
 
 /// Holds a source against the policies, and puts in its place what they say.
-pub(super) fn apply(policies: &[&Policy], source: &mut SourceOp) -> Result<(), RuleError> {
+pub(super) fn apply(policies: &[Arc<Policy>], source: &mut SourceOp) -> Result<(), RuleError> {
     let original = source.identifier.clone();
     let mut last = String::new();
     for _ in 0..ROUNDS {
@@ -167,11 +171,21 @@ pub(super) fn apply(policies: &[&Policy], source: &mut SourceOp) -> Result<(), R
     Err(RuleError::Endless { source_name: redact(&original), rule: last })
 }
 
-/// Reads the policies that come together.
-pub(super) fn read_all(messages: &[wire::Policy]) -> Result<Vec<Policy>, RuleError> {
-    bounded("parts", messages.len(), MOST_POLICIES)?;
-    let policies = messages.iter().map(Policy::read).collect::<Result<Vec<_>, _>>()?;
-    Ok(policies.into_iter().filter(|policy| !policy.rules.is_empty()).collect())
+/// Some policies, and those that come with them.
+pub(super) fn read_all(
+    known: &[Arc<Policy>],
+    messages: &[wire::Policy],
+) -> Result<Arc<[Arc<Policy>]>, RuleError> {
+    bounded("parts", known.len() + messages.len(), MOST_POLICIES)?;
+    let mut policies = known.to_vec();
+    for message in messages {
+        let others = policies.iter().map(|policy| policy.expressions).sum();
+        let policy = Policy::read(message, others)?;
+        if !policy.rules.is_empty() {
+            policies.push(Arc::new(policy));
+        }
+    }
+    Ok(policies.into())
 }
 
 fn bounded(what: &'static str, count: usize, most: usize) -> Result<(), RuleError> {

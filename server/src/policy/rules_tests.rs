@@ -42,7 +42,7 @@ fn map(attrs: &[(&str, &str)]) -> HashMap<String, String> {
 }
 
 fn read(rules: Vec<WireRule>) -> Result<Policy, RuleError> {
-    Policy::read(&wire::Policy { version: 1, rules })
+    Policy::read(&wire::Policy { version: 1, rules }, 0)
 }
 
 /// What becomes of a source, and whether that is something else.
@@ -51,9 +51,8 @@ fn judged(
     identifier: &str,
     attrs: &[(&str, &str)],
 ) -> Result<(bool, SourceOp), RuleError> {
-    let policies: Vec<Policy> = policies.into_iter().map(|rules| read(rules).unwrap()).collect();
+    let policies: Vec<_> = policies.into_iter().map(|rules| Arc::new(read(rules).unwrap())).collect();
     let mut source = SourceOp { identifier: identifier.to_owned(), attrs: map(attrs) };
-    let policies: Vec<&Policy> = policies.iter().collect();
     let original = source.clone();
     apply(&policies, &mut source)?;
     Ok((source != original, source))
@@ -230,15 +229,32 @@ fn rules_that_cannot_be_applied_are_named() {
         assert!(said.starts_with("source policy: rule 2 (") && said.contains(expected), "{said}");
     }
     for version in [-1, 2] {
-        let said = Policy::read(&wire::Policy { version, rules: Vec::new() });
+        let said = Policy::read(&wire::Policy { version, rules: Vec::new() }, 0);
         assert_eq!(said.unwrap_err(), RuleError::Version { version });
     }
     assert!(matches!(read(vec![allow("a"); MOST_RULES + 1]), Err(RuleError::TooMany { .. })));
     let many = vec![wire::Policy::default(); MOST_POLICIES + 1];
-    assert!(matches!(read_all(&many), Err(RuleError::TooMany { .. })));
-    assert!(read_all(&many[1..]).unwrap().is_empty());
+    assert!(matches!(read_all(&[], &many), Err(RuleError::TooMany { .. })));
+    assert!(read_all(&[], &many[1..]).unwrap().is_empty());
     let expression = rule(PolicyAction::Deny, MatchType::Regex, "a");
     assert!(matches!(read(vec![expression; MOST_EXPRESSIONS + 1]), Err(RuleError::TooMany { .. })));
+}
+
+#[test]
+fn policies_are_bounded_together() {
+    let message = |rules| wire::Policy { version: 1, rules };
+    let half = vec![rule(PolicyAction::Deny, MatchType::Regex, "a"); MOST_EXPRESSIONS / 2];
+    let known = read_all(&[], &[message(half.clone())]).unwrap();
+    let both = read_all(&known, &[message(vec![deny("b")]), message(half.clone())]).unwrap();
+    assert_eq!(both.len(), 3);
+    let condition = message(vec![when(deny("b"), "k", AttrMatch::Matches, "a")]);
+    let said = read_all(&both, std::slice::from_ref(&condition));
+    assert!(matches!(said, Err(RuleError::TooMany { what: "regular expressions", .. })), "{said:?}");
+    let said = read_all(&[], &[message(half.clone()), condition, message(half)]);
+    assert!(matches!(said, Err(RuleError::TooMany { what: "regular expressions", .. })), "{said:?}");
+    let one = || message(vec![deny("b")]);
+    let all = read_all(&known, &vec![one(); MOST_POLICIES - 1]).unwrap();
+    assert!(matches!(read_all(&all, &[one()]), Err(RuleError::TooMany { what: "parts", .. })));
 }
 
 #[test]
