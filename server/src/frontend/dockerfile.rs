@@ -92,7 +92,7 @@ impl<'a> Work<'a> {
         let credentials = credentials::for_context(&session, main.as_ref(), &mut agents).await?;
         let from = (&builder, &credentials, main.as_ref());
         let loaded = load::load(server, &session, from, (&names, attributes), &progress).await?;
-        let named = Named::read(server, &session, attributes, &progress).await?;
+        let named = Named::read(judge, &session, attributes, &progress).await?;
         // Clients show no warnings before there is a step that they could belong to.
         for warning in &limits.warnings {
             progress.warn(warning.clone());

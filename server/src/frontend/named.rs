@@ -10,6 +10,7 @@ use kiln_registry::Reference;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
+use super::sources::{self, Judge};
 use super::{load, options};
 use crate::api::pb::SourceOp;
 use crate::failure::told;
@@ -33,13 +34,14 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Reads the attributes, and what they name as far as the lowering must know it.
+    /// Reads the attributes, and what they name as far as the lowering must know it. Nothing is read of what the policies deny.
     pub(super) async fn read(
-        server: &Server,
+        judge: Judge<'_>,
         session: &Session,
         attributes: &HashMap<String, String>,
         progress: &Progress,
     ) -> Result<Self, Status> {
+        let server = judge.0;
         let mut named = Self::default();
         for (given, value) in options::prefixed(attributes, options::CONTEXT) {
             let wrong = |problem: String| {
@@ -48,15 +50,19 @@ impl Named {
             };
             let name = context_name(&given).map_err(|error| wrong(error.to_string()))?;
             let context = if let Some(directory) = value.strip_prefix("local:") {
+                sources::local(judge, directory).await?;
                 let session = server.session_of(session, attributes, directory).await?;
                 named.directories.insert(name.clone(), directory.to_owned());
                 NamedContext::Directory { ignore: ignore(&session, directory, progress).await? }
             } else if let Some(reference) = value.strip_prefix("docker-image://") {
                 image(reference).map_err(wrong)?
             } else if let Some(layout) = value.strip_prefix("oci-layout://") {
+                let (store, pinned) = layout_parts(layout).map_err(wrong)?;
+                let source = layout_source(&name, store, pinned);
+                judged_layout(judge, &source).await?;
                 let step = progress.step(format!("[context {given}] load OCI layout"));
                 let from = (server, session, attributes);
-                let copied = named.layout(from, &name, layout).await;
+                let copied = named.layout(from, (store, pinned), source).await;
                 match &copied {
                     Ok(_) => step.done(),
                     Err(status) => step.failed(status.message()),
@@ -73,26 +79,17 @@ impl Named {
     /// The image that was copied to a directory, as clients write it.
     pub(super) fn layout_source(&self, directory: &str, session: &str) -> Option<SourceOp> {
         let copied = self.layouts.iter().find(|(copy, _)| copy.path().to_str() == Some(directory));
-        copied.map(|(_, source)| {
-            let mut source = source.clone();
-            source.attrs.insert("oci.session".to_owned(), session.to_owned());
-            source
-        })
+        copied.map(|(_, source)| of_session(source, session))
     }
 
-    /// Copies `NAME[:TAG]@DIGEST` from the client's content store of that name.
+    /// Copies an image from a content store of the client's.
     async fn layout(
         &mut self,
         (server, session, attributes): (&Server, &Session, &HashMap<String, String>),
-        context: &str,
-        text: &str,
+        (store, pinned): (&str, &str),
+        source: SourceOp,
     ) -> Result<LayoutImage, Status> {
-        let (name, pinned) = text.rsplit_once('@').ok_or_else(|| {
-            Status::invalid_argument("it names no digest: oci-layout://NAME@DIGEST is meant")
-        })?;
         let root = digest(pinned)?;
-        let store = name.split(':').next().unwrap_or(name);
-        let source = layout_source(context, store, pinned);
         let store = ContentStore::new(session, format!("oci:{store}"));
         let directory = server.contexts.temporary().map_err(|error| told(Code::Internal, &error))?;
         let wanted = options::platforms(attributes)?;
@@ -109,6 +106,25 @@ impl Named {
         self.layouts.push((directory, source));
         Ok(LayoutImage { directory: path, tag: None, digest: Some(root.to_string()) })
     }
+}
+
+/// The content store and the digest of `NAME[:TAG]@DIGEST`.
+fn layout_parts(text: &str) -> Result<(&str, &str), String> {
+    let parts = text.rsplit_once('@').map(|(name, digest)| (name.split(':').next().unwrap_or(name), digest));
+    parts.ok_or_else(|| "it names no digest: oci-layout://NAME@DIGEST is meant".to_owned())
+}
+
+/// Holds an image of a client's store against the policies.
+async fn judged_layout((server, build, policies): Judge<'_>, source: &SourceOp) -> Result<(), Status> {
+    let platform = Some(crate::control::platform(&server.platform));
+    policies.judge_fixed(server, build, platform, &of_session(source, &build.session)).await
+}
+
+/// An image of a client's store with the session that has it.
+fn of_session(source: &SourceOp, session: &str) -> SourceOp {
+    let mut source = source.clone();
+    source.attrs.insert("oci.session".to_owned(), session.to_owned());
+    source
 }
 
 /// An image of a client's store as clients write it: it is called like the context that it is.
@@ -167,6 +183,8 @@ mod tests {
         assert!(matches!(elsewhere("https://h/a.tar", &none), Ok(NamedContext::Http { .. })));
         assert!(elsewhere("input:x", &none).is_err_and(|problem| problem.contains("other builds")));
         assert!(elsewhere("x", &none).is_err());
+        assert_eq!(layout_parts("a/b:1@sha256:00"), Ok(("a/b", "sha256:00")));
+        assert!(layout_parts("a:1").is_err_and(|problem| problem.contains("no digest")));
         assert!(image("A:b").is_err() && image("scratch").is_ok());
     }
 }

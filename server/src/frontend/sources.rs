@@ -69,7 +69,7 @@ fn called(source: &Source, filename: &str) -> Source {
 }
 
 /// A directory of the client's.
-async fn local((server, build, policies): Judge<'_>, name: &str) -> Result<(), Status> {
+pub(super) async fn local((server, build, policies): Judge<'_>, name: &str) -> Result<(), Status> {
     policies.refuse_constraints("local.")?;
     let platform = Some(crate::control::platform(&server.platform));
     policies.judge_fixed(server, build, platform, &policy::local(name)).await
@@ -141,13 +141,6 @@ impl Work<'_> {
                 let name = remote_name(shown, source, &other);
                 Ok(Some((other, name)))
             }
-            Source::Context { name, .. } => {
-                // Any other is the main context, which was judged before it was read.
-                if let Some(directory) = self.named.directories.get(name) {
-                    local(judge, directory).await?;
-                }
-                Ok(None)
-            }
             Source::Layout { image, platform } => {
                 let named = self.named.layout_source(&image.directory, &self.build.session);
                 let message = Some(crate::control::platform(platform));
@@ -155,7 +148,8 @@ impl Work<'_> {
                 self.policies.judge_fixed(self.server, self.build, message, &named).await?;
                 Ok(None)
             }
-            Source::Scratch => Ok(None),
+            // Contexts were judged before they were read.
+            Source::Scratch | Source::Context { .. } => Ok(None),
         }
     }
 }

@@ -136,7 +136,15 @@ async fn what_is_denied_is_not_fetched() {
     let local = [("context:x", "local:context")];
     let named = format!("docker-image://{}/img:a", world.registry.host());
     let named = [("context:x", named.as_str())];
+    let zeros = "0".repeat(64);
+    let layout = format!("oci-layout://store:1@sha256:{zeros}");
+    let layout = [("context:x", layout.as_str())];
+    let of_layout = format!("oci-layout://docker.io/library/x@sha256:{zeros}");
+    let unused = [("context:x", "local:elsewhere")];
     for (rules, text, attributes, source) in [
+        // Contexts that are denied are not read, used or not.
+        (vec![deny("oci-layout://*")], "FROM scratch\n", &layout[..], of_layout.as_str()),
+        (vec![deny("local://else*")], "FROM scratch\n", &unused, "local://elsewhere"),
         (vec![deny(&image)], FROM, &[][..], image.as_str()),
         (vec![allow(&image), deny("docker-image://*")], FROM, &[], &image),
         (vec![deny("*"), allow("local://*")], FROM, &[], &image),
