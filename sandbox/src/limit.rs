@@ -58,7 +58,9 @@ impl Limit {
 
     /// Allows this process as much, if that is more than it may use: without the privilege to do so, it is refused.
     pub(crate) fn raise(&self) -> Result<(), Failure> {
-        let Some(resource) = self.resource() else { return Err(self.refused(io::ErrorKind::InvalidInput.into())) };
+        let Some(resource) = self.resource() else {
+            return Err(self.refused(io::ErrorKind::InvalidInput.into()));
+        };
         let Rlimit { current, maximum } = rustix::process::getrlimit(resource);
         if maximum.is_some_and(|maximum| self.hard.is_none_or(|hard| hard > maximum)) {
             let raised = rustix::process::setrlimit(resource, Rlimit { current, maximum: self.hard });
@@ -69,7 +71,9 @@ impl Limit {
 
     /// Sets it for this process.
     pub(crate) fn set(&self) -> Result<(), Failure> {
-        let Some(resource) = self.resource() else { return Err(self.refused(io::ErrorKind::InvalidInput.into())) };
+        let Some(resource) = self.resource() else {
+            return Err(self.refused(io::ErrorKind::InvalidInput.into()));
+        };
         let set = rustix::process::setrlimit(resource, Rlimit { current: self.soft, maximum: self.hard });
         set.map_err(|errno| self.refused(errno.into()))
     }
