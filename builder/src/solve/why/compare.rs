@@ -327,7 +327,7 @@ mod tests {
         );
         assert_eq!(
             ["", "1073741824", "3221225472", "1024", "0"].map(memory),
-            ["without limit", "1g", "3g", "1k", "0"]
+            ["the kernel's default", "1g", "3g", "1k", "0"]
         );
     }
 
