@@ -139,7 +139,7 @@ pub enum GrantError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
@@ -151,7 +151,8 @@ mod tests {
         all
     }
 
-    fn exec(network: Network, security: Security) -> Exec {
+    /// A command that asks for nothing else.
+    pub(crate) fn exec(network: Network, security: Security) -> Exec {
         Exec {
             args: vec!["true".to_owned()],
             env: Vec::new(),

@@ -125,6 +125,7 @@ impl Graph {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::entitlement::tests::exec;
     use crate::op::{Exec, ExecRules, Network, Security, Source};
 
     fn pair(address: &str, name: &str) -> (String, String) {
@@ -133,20 +134,7 @@ mod tests {
 
     /// A graph of one command that does this.
     fn changed(rules: ExecRules, change: impl FnOnce(&mut Graph)) -> Exec {
-        let exec = Exec {
-            args: vec!["true".to_owned()],
-            env: Vec::new(),
-            proxies: Vec::new(),
-            platform: "linux/amd64".to_owned(),
-            cwd: "/".to_owned(),
-            user: String::new(),
-            mounts: Vec::new(),
-            network: Network::Host,
-            security: Security::Sandbox,
-            devices: Vec::new(),
-            hostname: None,
-            rules,
-        };
+        let exec = Exec { rules, ..exec(Network::Host, Security::Sandbox) };
         let mut graph = Graph::new();
         let vertex = |op, inputs| Vertex { op, inputs, no_cache: false, display: Display::default() };
         let root = graph.add(vertex(Op::Source(Source::Scratch), Vec::new())).unwrap();

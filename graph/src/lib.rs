@@ -19,4 +19,5 @@ mod redact;
 pub use entitlement::{DeviceEntitlements, Entitlement, Entitlements, GrantError};
 pub use graph::{Display, Graph, Location, Vertex, VertexId};
 pub use lower::{LowerOptions, Lowered, is_scp_like, lower, remote_source, unescaped};
+pub use path::from_root;
 pub use redact::redact;

@@ -26,10 +26,15 @@ pub(crate) fn resolve(directory: &str, path: &str) -> String {
     if path.starts_with('/') { clean(path) } else { clean(&format!("/{directory}/{path}")) }
 }
 
+/// `path` taken from the root and cleaned, so that it cannot leave the root: always absolute.
+pub fn from_root(path: &str) -> String {
+    resolve("/", path)
+}
+
 /// `path` taken from the root, cleaned and without its leading slash, so that it cannot leave the root; `.` is
 /// the root itself.
 pub(crate) fn beneath_root(path: &str) -> String {
-    match resolve("/", path).trim_start_matches('/') {
+    match from_root(path).trim_start_matches('/') {
         "" => ".".to_owned(),
         path => path.to_owned(),
     }
@@ -76,6 +81,7 @@ mod tests {
             [("../../etc", "etc"), ("/a/../../b", "b"), (".", "."), ("/", "."), ("", "."), ("a/*", "a/*")]
         {
             assert_eq!(beneath_root(path), expected, "{path}");
+            assert_eq!(from_root(path).trim_start_matches('/'), expected.trim_matches('.'), "{path}");
         }
     }
 

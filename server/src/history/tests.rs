@@ -173,15 +173,20 @@ fn what_records_have_in_common_stays_for_as_long_as_one_has_it() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing of them is left");
 }
 
-#[test]
-fn what_is_forgotten_takes_no_log_from_what_stays() {
-    let directory = tempfile::tempdir().unwrap();
-    let history = History::new(directory.path().to_owned());
+/// Records of the builds `b0` and so on, of which one is not to be kept.
+fn one_too_many(history: &History) {
     for number in 0..=KEPT {
         let name = format!("b{number}");
         history.begin(begun(&name));
         history.end(&name, Ok(&HashMap::new()), &[], &Results::default()).unwrap();
     }
+}
+
+#[test]
+fn what_is_forgotten_takes_no_log_from_what_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::new(directory.path().to_owned());
+    one_too_many(&history);
     history.forget().unwrap();
     assert!(history.log("b0").unwrap().is_none());
     for number in 1..=KEPT {
@@ -193,11 +198,7 @@ fn what_is_forgotten_takes_no_log_from_what_stays() {
 fn what_is_pinned_in_the_meantime_is_not_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let history = History::new(directory.path().to_owned());
-    for number in 0..=KEPT {
-        let name = format!("b{number}");
-        history.begin(begun(&name));
-        history.end(&name, Ok(&HashMap::new()), &[], &Results::default()).unwrap();
-    }
+    one_too_many(&history);
     let other = History::new(directory.path().to_owned());
     let changing = other.change().unwrap();
     std::thread::scope(|scope| {

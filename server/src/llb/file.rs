@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use kiln_graph::VertexId;
+use kiln_graph::from_root;
 use kiln_graph::op::{
     CopyAction, CopySource, FileAction, FileOp, MakeDirectory, MakeFile, MakeLink, ModeChange, Op, Owner,
     Remove, Source, Transfer, Wildcards,
@@ -132,14 +133,14 @@ impl Actions<'_> {
                 self.copy(copy, from, is_file)?
             }
             Action::Mkfile(file) => FileAction::MakeFile(MakeFile {
-                path: absolute(&file.path),
+                path: from_root(&file.path),
                 mode: mode(file.mode) & 0o777,
                 data: file.data.clone(),
                 owner: owner(file.owner.as_ref()),
                 time: time(file.timestamp),
             }),
             Action::Mkdir(directory) => FileAction::MakeDirectory(MakeDirectory {
-                path: absolute(&directory.path),
+                path: from_root(&directory.path),
                 mode: mode(directory.mode) & 0o777,
                 owner: owner(directory.owner.as_ref()),
                 time: time(directory.timestamp),
@@ -151,7 +152,7 @@ impl Actions<'_> {
                 wildcards: remove.allow_wildcard,
             }),
             Action::Symlink(link) => FileAction::MakeLink(MakeLink {
-                path: absolute(&link.newpath),
+                path: from_root(&link.newpath),
                 target: link.oldpath.clone(),
                 owner: owner(link.owner.as_ref()),
                 time: time(link.timestamp),
@@ -199,7 +200,7 @@ impl Actions<'_> {
     }
 
     fn removed(&self, path: &str) -> Result<String, LlbError> {
-        let clean = absolute(path);
+        let clean = from_root(path);
         let path = if clean == "/" { None } else { Some(clean) };
         path.ok_or_else(|| self.about.wrong("rm.path", "the root itself cannot be removed"))
     }
@@ -333,22 +334,9 @@ fn time(nanoseconds: i64) -> Option<i64> {
     (nanoseconds >= 0).then_some(nanoseconds / 1_000_000_000)
 }
 
-/// The path from the root, `.` and `..` undone as the text says.
-fn absolute(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
-/// The same for a destination, whose end says whether it is a directory.
+/// A destination from the root; its end says whether it is a directory.
 fn destination(path: &str) -> String {
-    let clean = absolute(path);
+    let clean = from_root(path);
     let is_directory = path.ends_with('/') || path.ends_with("/.") || path == ".";
     if is_directory && clean != "/" { format!("{clean}/") } else { clean }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kiln_graph::op::{Git, Http, Source};
-use kiln_graph::{is_scp_like, redact, unescaped};
+use kiln_graph::{from_root, is_scp_like, redact, unescaped};
 use kiln_registry::{Reference, plain_url};
 
 use crate::api::pb::SourceOp;
@@ -88,17 +88,9 @@ fn place(remote: &str) -> String {
         (host, path.to_owned())
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
     // What else would end the path, or be another text when it is read again.
-    let path = parts.join("/").replace('%', "%25").replace('#', "%23").replace('?', "%3F");
-    format!("{host}/{path}")
+    let path = from_root(&path).replace('%', "%25").replace('#', "%23").replace('?', "%3F");
+    format!("{host}{path}")
 }
 
 /// Why a file or a repository is not judged by its name: what is fetched has another one. Servers are reached under names that are

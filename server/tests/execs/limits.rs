@@ -17,21 +17,23 @@ tests!("limits":
 const SHOW: &str =
     "{ ulimit -n; ulimit -Hn; ulimit -c; stat -f -c %b /dev/shm; stat -c %a /dev/shm; } > /report";
 
-fn dockerfile() -> tempfile::TempDir {
+/// A world whose client has a Dockerfile that shows what its command is limited to.
+async fn with_dockerfile() -> (World, tempfile::TempDir) {
     let text = format!(
         "FROM scratch AS base\nCOPY --from=programs . /\nRUN mkdir -p -m 700 /dev/shm\nRUN {SHOW}\n\
          FROM scratch\nCOPY --from=base /report /\n"
     );
-    directory(&[("Dockerfile", &text)])
+    let context = directory(&[("Dockerfile", &text)]);
+    let mut world = World::new().await;
+    for name in ["context", "dockerfile"] {
+        world.offer.directories.insert(name.to_owned(), context.path().to_owned());
+    }
+    (world, context)
 }
 
 fn a_dockerfile_s_commands_have_those_of_its_client() {
     run(async {
-        let mut world = World::new().await;
-        let context = dockerfile();
-        for name in ["context", "dockerfile"] {
-            world.offer.directories.insert(name.to_owned(), context.path().to_owned());
-        }
+        let (world, _context) = with_dockerfile().await;
         // Blocks of 4096 bytes.
         for (limits, size, expected) in [
             ("core=0,nofile=100:200", "0", ["100", "200", "0", "16384", "1777"]),
@@ -48,11 +50,7 @@ fn a_dockerfile_s_commands_have_those_of_its_client() {
 
 fn wrong_ones_end_a_build() {
     run(async {
-        let mut world = World::new().await;
-        let context = dockerfile();
-        for name in ["context", "dockerfile"] {
-            world.offer.directories.insert(name.to_owned(), context.path().to_owned());
-        }
+        let (world, _context) = with_dockerfile().await;
         for (key, value, said) in [
             ("ulimit", "nofile=200:100", "the soft limit of nofile is 200, above its hard limit 100"),
             ("ulimit", "files=1", "`files` is the name of no limit; there are core, cpu"),
